@@ -1,0 +1,216 @@
+"""Finds out who is asking: from a cookie's token, an API key, or a name and password.
+
+A token's answer is remembered for a few seconds, so a tab's events do not each cost a query; signing out
+forgets it at once in this worker.
+"""
+
+import hashlib
+import hmac
+import secrets
+import uuid
+from http.cookies import CookieError, SimpleCookie
+
+from realtime_ui.access.limits import RateLimiter
+from realtime_ui.access.passwords import check_strength, hash_password, needs_rehash, verify_password
+from realtime_ui.core.clock import Clock
+from realtime_ui.core.errors import Conflict, InvalidRequest, NotAllowed, NotAuthenticated
+from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
+from realtime_ui.persistence.people import PeopleRepository
+
+COOKIE = "realtime_session"
+KEY_PREFIX = "rk_"
+CACHE_S = 5.0
+CACHE_SIZE = 10_000
+MAX_NAME = 100
+
+
+class Gate:
+    """Sign-in, sign-out, keys, and the answer to 'who is this?'.
+
+    Args:
+        people: the repository.
+        clock: tells the time.
+        sign_in_days: how long a session lasts.
+        setup_code: what the terminal printed while no person exists; "" closes the set-up.
+    """
+
+    def __init__(self, people: PeopleRepository, clock: Clock, *, sign_in_days: int, setup_code: str) -> None:
+        self._people = people
+        self._clock = clock
+        self._days = sign_in_days
+        self._setup_code = setup_code
+        self._known: dict[str, tuple[float, Principal | None]] = {}
+        # 10 tries at once, then one every 6 s: for an address (a name being guessed) and a client alike.
+        self._tries = RateLimiter(rate=1 / 6, burst=10, clock=clock)
+
+    async def by_cookie(self, header: str | None) -> Person | None:
+        """Who a `Cookie` header belongs to, or None."""
+        token = session_token(header)
+        found = await self._lookup(token) if token else None
+        return found if isinstance(found, Person) else None
+
+    async def by_headers(self, authorization: str | None, cookie: str | None) -> Principal | None:
+        """Who a request's headers belong to: the key of `Authorization: Bearer` where given, else the cookie.
+
+        Raises:
+            NotAuthenticated: a key was given and is not valid.
+        """
+        if authorization is None:
+            return await self.by_cookie(cookie)
+        scheme, _, secret = authorization.partition(" ")
+        found = await self._lookup(secret.strip()) if scheme.lower() == "bearer" else None
+        if not isinstance(found, ApiKey):
+            raise NotAuthenticated(
+                "The API key is not valid.",
+                field="Authorization",
+                remedy="Send Authorization: Bearer KEY with a key that was not revoked.",
+            )
+        return found
+
+    async def _lookup(self, secret: str) -> Principal | None:
+        digest = hash_secret(secret)
+        now = self._clock.monotonic()
+        known = self._known.get(digest)
+        if known is not None and known[0] > now:
+            return known[1]
+        found: Principal | None
+        if secret.startswith(KEY_PREFIX):
+            found = await self._people.key_by_hash(digest)
+        else:
+            found = await self._people.person_by_token(digest)
+        if len(self._known) >= CACHE_SIZE:
+            self._known.clear()
+        self._known[digest] = (now + CACHE_S, found)
+        return found
+
+    async def sign_in(self, email: str, password: str, client: str) -> str:
+        """Check a password and open a session.
+
+        Args:
+            email: the person's address, in any case.
+            password: as typed.
+            client: the caller's network address, for the limit on tries.
+
+        Returns:
+            the token for the cookie.
+
+        Raises:
+            NotAuthenticated: the address is unknown or the password wrong; which one is not told.
+            RateLimited: too many tries for this address or from this client.
+        """
+        email = email.strip().lower()
+        self._tries.spend(f"client:{client}")
+        self._tries.spend(f"email:{email}")
+        credentials = await self._people.credentials(email)
+        right = await verify_password(credentials.password_hash if credentials else None, password)
+        if credentials is None or not right:
+            raise NotAuthenticated("The address or the password is wrong.", remedy="Try again.")
+        if needs_rehash(credentials.password_hash):
+            await self._people.set_password(credentials.person, await hash_password(password))
+        return await self._open_session(credentials.person, credentials.tenant)
+
+    async def sign_out(self, cookie: str | None) -> uuid.UUID | None:
+        """End the cookie's session; returns its id, or None when there was none."""
+        person = await self.by_cookie(cookie)
+        if person is None:
+            return None
+        await self._people.close_session(person.session_id)
+        self._known.pop(hash_secret(session_token(cookie) or ""), None)
+        return person.session_id
+
+    async def needs_setup(self) -> bool:
+        """Whether nobody can sign in yet."""
+        return bool(self._setup_code) and not await self._people.any_person()
+
+    async def set_up(self, code: str, tenant_name: str, email: str, name: str, password: str, client: str) -> str:
+        """Make the first tenant and its admin, and sign them in.
+
+        Returns:
+            the token for the cookie.
+
+        Raises:
+            NotAllowed: the code is not the terminal's.
+            Conflict: somebody was set up before.
+            InvalidRequest: a field is empty, too long or too weak.
+        """
+        self._tries.spend(f"client:{client}")
+        if not self._setup_code or not hmac.compare_digest(code.strip().encode(), self._setup_code.encode()):
+            raise NotAllowed("The code is not the one in the terminal.", field="code", remedy="Copy it from there.")
+        tenant_name, email, name = (
+            checked_text(tenant_name, field="tenant"),
+            checked_email(email),
+            checked_text(name, field="name"),
+        )
+        check_strength(password)
+        person = await self._people.add_first_person(tenant_name, email, name, await hash_password(password))
+        if person is None:
+            raise Conflict("The set-up was done before.", remedy="Sign in.")
+        credentials = await self._people.credentials(email)
+        assert credentials is not None
+        return await self._open_session(person, credentials.tenant)
+
+    async def add_person(self, tenant_name: str, email: str, name: str, password: str, role: Role) -> uuid.UUID:
+        """Make somebody a member or admin of the tenant of that name, making what is new.
+
+        Raises:
+            InvalidRequest: a field is empty, too long or too weak.
+        """
+        tenant_name, email, name = (
+            checked_text(tenant_name, field="tenant"),
+            checked_email(email),
+            checked_text(name, field="name"),
+        )
+        check_strength(password)
+        return await self._people.add_person(tenant_name, email, name, await hash_password(password), role)
+
+    async def add_key(self, tenant: uuid.UUID, name: str, scopes: frozenset[Scope]) -> str:
+        """Make a key; returns its secret, which is shown this once and stored as a hash."""
+        secret = KEY_PREFIX + secrets.token_urlsafe(32)
+        await self._people.add_key(tenant, checked_text(name, field="name"), hash_secret(secret), scopes)
+        return secret
+
+    async def _open_session(self, person: uuid.UUID, tenant: uuid.UUID) -> str:
+        token = secrets.token_urlsafe(32)
+        await self._people.open_session(person, tenant, hash_secret(token), days=self._days)
+        return token
+
+
+def hash_secret(secret: str) -> str:
+    """SHA-256 in hex: enough for 256-bit random secrets, which cannot be guessed from it."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def session_token(header: str | None) -> str | None:
+    """The session's token in a `Cookie` header, or None."""
+    if not header:
+        return None
+    try:
+        morsel = SimpleCookie(header).get(COOKIE)
+    except CookieError:
+        return None
+    return morsel.value if morsel else None
+
+
+def checked_text(value: str, *, field: str) -> str:
+    """A name for people: 1 to 100 characters without control characters.
+
+    Raises:
+        InvalidRequest: it is not so.
+    """
+    value = value.strip()
+    if not 0 < len(value) <= MAX_NAME or not value.isprintable():
+        raise InvalidRequest(f"{field} is empty or too long.", field=field, remedy=f"Use 1 to {MAX_NAME} characters.")
+    return value
+
+
+def checked_email(value: str) -> str:
+    """An address to sign in with, in lower case.
+
+    Raises:
+        InvalidRequest: it has no @ with something on both sides.
+    """
+    value = checked_text(value, field="email").lower()
+    local, at, host = value.partition("@")
+    if not (local and at and host) or " " in value:
+        raise InvalidRequest("email is not an address.", field="email", remedy="Write it like ada@example.org.")
+    return value

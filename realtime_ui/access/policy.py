@@ -1,0 +1,66 @@
+"""Who may do what: one function that every handler, namespace event and route asks."""
+
+import uuid
+from enum import StrEnum
+
+from realtime_ui.core.channels import ChannelName, ChannelType
+from realtime_ui.core.errors import NotAllowed, NotAuthenticated
+from realtime_ui.core.principals import ApiKey, Principal, Role, Scope
+
+
+class Action(StrEnum):
+    """What can be asked for."""
+
+    READ = "read"
+    """See a channel's messages."""
+    POST = "post"
+    """Say something on a channel, as a person."""
+    EMIT = "emit"
+    """Put any event on a channel, as a program or an admin."""
+    LIST = "list"
+    """See which channels the tenant has."""
+    ADMINISTER = "administer"
+    """Titles, keys, people."""
+
+
+def may(principal: Principal | None, action: Action, channel: ChannelName | None, tenant: uuid.UUID) -> bool:
+    """Whether `principal` may do `action` on `channel` of `tenant`.
+
+    Nobody may do anything in another tenant. Keys do what their scopes say. Members read and post,
+    admins do everything; `user:` channels are for their own person, `system:` channels for admins.
+    """
+    if principal is None or principal.tenant != tenant:
+        return False
+    if isinstance(principal, ApiKey):
+        if action in (Action.READ, Action.LIST):
+            return Scope.READ in principal.scopes
+        return action is Action.EMIT and Scope.EMIT in principal.scopes
+    if principal.role is Role.ADMIN:
+        return True
+    if action is Action.LIST:
+        return True
+    if channel is None or action not in (Action.READ, Action.POST):
+        return False
+    if channel.type is ChannelType.USER:
+        return channel.id == str(principal.id)
+    return channel.type is not ChannelType.SYSTEM
+
+
+def require(
+    principal: Principal | None, action: Action, channel: ChannelName | None, tenant: uuid.UUID | None = None
+) -> Principal:
+    """Like `may`, in the principal's own tenant unless told otherwise, raising what the answer should say.
+
+    Raises:
+        NotAuthenticated: nobody is asking.
+        NotAllowed: somebody is, and may not.
+    """
+    if principal is None:
+        raise NotAuthenticated(
+            "No valid API key or sign-in came with this.",
+            remedy="Send Authorization: Bearer KEY, or sign in.",
+        )
+    if not may(principal, action, channel, tenant or principal.tenant):
+        what = f"{action.value} {channel}" if channel else action.value
+        raise NotAllowed(f"You may not {what}.", remedy="Ask an admin of your tenant for a role or a key that may.")
+    return principal

@@ -1,0 +1,126 @@
+"""One tree of errors. Each carries what an HTTP problem (RFC 9457) needs: status, title, field, remedy.
+
+RealtimeError
+├── InvalidRequest (400)          the request cannot be read at all
+├── NotAuthenticated (401)        nobody is known to be asking
+├── NotAllowed (403)              somebody is, and may not
+├── NotFound (404)
+├── Conflict (409)                the same id with other content
+├── TooLarge (413)
+├── UnsupportedMedia (415)
+├── InvalidEvent (422)            readable, but not an event this house can route or store
+├── RateLimited (429)
+└── Unavailable (503)             a part of the house is away; `retryable`
+    ├── DatabaseUnavailable
+    └── ProviderUnavailable
+"""
+
+
+class RealtimeError(Exception):
+    """Root of the tree.
+
+    Args:
+        detail: what was wrong, one sentence.
+        field: the field at fault, as a path such as `payload.projectId`, or None.
+        remedy: what to do about it, one sentence, or None.
+    """
+
+    status: int = 500
+    title: str = "Something failed on our side"
+    retryable: bool = False
+
+    def __init__(self, detail: str, *, field: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.remedy = remedy
+
+
+class InvalidRequest(RealtimeError):
+    """The request cannot be read: broken JSON, a wrong type where a list was needed."""
+
+    status = 400
+    title = "The request cannot be read"
+
+
+class NotAuthenticated(RealtimeError):
+    """No valid key or sign-in session came with the request."""
+
+    status = 401
+    title = "Sign in or send an API key"
+
+
+class NotAllowed(RealtimeError):
+    """The caller is known but may not do this."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(RealtimeError):
+    """No such thing, or none that the caller may know of."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(RealtimeError):
+    """The same event id was used before with other content."""
+
+    status = 409
+    title = "The id is taken"
+
+
+class TooLarge(RealtimeError):
+    """A body, list or payload passes its bound."""
+
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMedia(RealtimeError):
+    """The body is not JSON."""
+
+    status = 415
+    title = "Send JSON"
+
+
+class InvalidEvent(RealtimeError):
+    """The event can be read but not routed or stored."""
+
+    status = 422
+    title = "The event is not valid"
+
+
+class RateLimited(RealtimeError):
+    """Too many requests.
+
+    Args:
+        detail: what was limited.
+        retry_after_s: seconds until another try can succeed.
+    """
+
+    status = 429
+    title = "Too many requests"
+    retryable = True
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail, remedy=f"Wait {retry_after_s:.0f} s and try again.")
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(RealtimeError):
+    """A part of the house is away; the same request may succeed later."""
+
+    status = 503
+    title = "Unavailable for now"
+    retryable = True
+    retry_after_s: float = 1.0
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL cannot be reached or gave up on the connection."""
+
+
+class ProviderUnavailable(Unavailable):
+    """The provider's service cannot be reached."""

@@ -1,0 +1,55 @@
+"""Who is asking: a person signed in to a tenant, or a program with an API key of one."""
+
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person is in a tenant."""
+
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+class Scope(StrEnum):
+    """What an API key is for."""
+
+    EMIT = "emit"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person, in the tenant that they are signed in to."""
+
+    id: uuid.UUID
+    tenant: uuid.UUID
+    tenant_name: str
+    name: str
+    email: str
+    role: Role
+    session_id: uuid.UUID
+
+    @property
+    def label(self) -> str:
+        """How the audit trail names them."""
+        return f"person:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A program's key, without its secret."""
+
+    id: uuid.UUID
+    tenant: uuid.UUID
+    name: str
+    scopes: frozenset[Scope]
+
+    @property
+    def label(self) -> str:
+        """How the audit trail names it."""
+        return f"key:{self.id}"
+
+
+Principal = Person | ApiKey

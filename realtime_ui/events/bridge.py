@@ -1,0 +1,141 @@
+"""Carries committed messages on: at once to this worker's hub, then over the provider to the others.
+
+How far each channel was published is remembered in its head; what a worker committed and died before
+publishing, another publishes with the same ids.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from realtime_ui.core.clock import Clock
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.messages import Message
+from realtime_ui.events.wire import Signer, wire_channel
+from realtime_ui.persistence.event_log import ChannelKey, EventLog
+from realtime_ui.providers.base import RealtimeProvider
+
+logger = logging.getLogger(__name__)
+
+OUTBOX_LIMIT = 20_000
+MARK_INTERVAL_S = 1.0
+ORPHAN_AGE_S = 5.0
+RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
+PAGE = 500
+
+
+class Bridge:
+    """One worker's way out. `start` and `stop` own its two tasks.
+
+    Args:
+        log: where marks are kept.
+        provider: the wire.
+        signer: marks messages as ours.
+        deliver: this worker's hub.
+        client_id: how this worker is called on the wire.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        provider: RealtimeProvider,
+        signer: Signer,
+        deliver: Callable[[Sequence[Message]], None],
+        *,
+        client_id: str,
+        clock: Clock,
+    ) -> None:
+        self._log = log
+        self._provider = provider
+        self._signer = signer
+        self._deliver = deliver
+        self._client_id = client_id
+        self._clock = clock
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue(OUTBOX_LIMIT)
+        self._marks: dict[ChannelKey, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to publish and to mark."""
+        self._tasks = [
+            asyncio.create_task(self._publish_all(), name="bridge-publish"),
+            asyncio.create_task(self._keep_marks(), name="bridge-marks"),
+        ]
+
+    async def stop(self) -> None:
+        """End both tasks and store the last marks; what is still in the outbox another worker publishes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        try:
+            await self._store_marks()
+        except RealtimeError as error:
+            logger.warning("The last published marks were not stored: %s", error)
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Show committed messages here and send them out; returns at once.
+
+        A full outbox drops the sending, not the message: the other hubs read it from the log (sweep).
+        """
+        self._deliver(messages)
+        for message in messages:
+            try:
+                self._outbox.put_nowait(message)
+            except asyncio.QueueFull:
+                logger.warning("The outbox is full; %s #%s goes by the sweep", message.channel, message.seq)
+                return
+
+    async def _publish_all(self) -> None:
+        while True:
+            await self._send(await self._outbox.get())
+
+    async def _send(self, message: Message) -> None:
+        wire = self._signer.to_wire(message, self._client_id)
+        pause = RETRY_MIN_S
+        while True:
+            try:
+                await self._provider.publish(wire_channel(message.tenant, message.channel), wire)
+            except RealtimeError as error:
+                logger.warning("Publishing %s #%s failed: %s", message.channel, message.seq, error)
+                if not error.retryable:
+                    return
+                await self._clock.sleep(pause)
+                pause = min(pause * 2, RETRY_MAX_S)
+            else:
+                key = (message.tenant, message.channel)
+                self._marks[key] = max(self._marks.get(key, 0), message.seq)
+                return
+
+    async def _keep_marks(self) -> None:
+        while True:
+            await self._clock.sleep(MARK_INTERVAL_S)
+            try:
+                await self._store_marks()
+                await self._adopt_orphans()
+            except RealtimeError as error:
+                logger.warning("Published marks wait: %s", error)
+            except Exception:
+                logger.exception("Published marks failed; they are tried again")
+
+    async def _store_marks(self) -> None:
+        marks, self._marks = self._marks, {}
+        if not marks:
+            return
+        try:
+            await self._log.mark_published(marks)
+        except BaseException:
+            self._marks = {**marks, **self._marks}
+            raise
+
+    async def _adopt_orphans(self) -> None:
+        """Publish what was committed and has not been published for a while."""
+        if not self._outbox.empty():  # our own backlog would look like orphans
+            return
+        for tenant, channel, published in await self._log.unpublished(age_s=ORPHAN_AGE_S):
+            after = max(published, self._marks.get((tenant, channel), 0))
+            while page := await self._log.read(tenant, channel, after=after, limit=PAGE):
+                for message in page:
+                    await self._send(message)
+                after = page[-1].seq

@@ -1,0 +1,137 @@
+"""The bus: `emit` returns when the event is committed. An id came back, so it will be shown."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import Conflict, InvalidEvent
+from realtime_ui.core.messages import Event, Json, Message, Placement, Receipt
+from realtime_ui.events.bridge import Bridge
+from realtime_ui.events.routes import Routes
+from realtime_ui.persistence.event_log import Entry, EventLog, Stored
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Event], Awaitable[None]]
+
+
+class EventBus:
+    """Routes, stores and shows events; then tells the handlers of this process.
+
+    Args:
+        routes: which channels an event goes to.
+        log: stores it.
+        bridge: shows it.
+    """
+
+    def __init__(self, routes: Routes, log: EventLog, bridge: Bridge) -> None:
+        self._routes = routes
+        self._log = log
+        self._bridge = bridge
+        self._handlers: list[tuple[str, Handler]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """Let the handlers that run now finish, for at most 5 s."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=5)
+            for task in late:
+                task.cancel()
+
+    def on(self, pattern: str, handler: Handler) -> Callable[[], None]:
+        """Call `handler` after the commit of every event of a type, in the process that emitted it.
+
+        Args:
+            pattern: a type, or a prefix followed by `*`: `project.*`.
+            handler: runs in a task of its own, at most once per event; its error is logged, harms nobody.
+
+        Returns:
+            a function that takes the handler away again.
+        """
+        entry = (pattern, handler)
+        self._handlers.append(entry)
+        return lambda: self._handlers.remove(entry) if entry in self._handlers else None
+
+    async def emit(
+        self,
+        type: str,
+        payload: Mapping[str, Json],
+        tenant: uuid.UUID,
+        *,
+        id: str | None = None,
+        emitted_by: str = "app",
+    ) -> Receipt:
+        """Store one event and show it on its channels.
+
+        Args:
+            type: such as `project.updated`.
+            payload: a JSON object that names the ids its route needs.
+            tenant: whose event it is.
+            id: the caller's own id, under which a repeat is stored once; made when None.
+            emitted_by: who emitted it, for the audit trail.
+
+        Raises:
+            InvalidEvent, Conflict, DatabaseUnavailable: nothing was stored (or, in the last case, nothing
+                is known: emit again under the same id).
+        """
+        event = Event.create(type, dict(payload), tenant, id=id, emitted_by=emitted_by)
+        return (await self.emit_many([event]))[0]
+
+    async def emit_many(self, events: Sequence[Event]) -> list[Receipt]:
+        """Store events, all or none, and show them; one receipt each, in order. Raises as `emit` does."""
+        prefixes = [f"[{number}]." if len(events) > 1 else "" for number in range(len(events))]
+        routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
+        stored = await self._store(routed)
+        receipts = []
+        for event, channels in routed:
+            found = [stored[event.id, channel] for channel in channels]
+            placements = tuple(Placement(s.message.channel, s.message.seq, s.message.epoch) for s in found)
+            receipts.append(Receipt(event.id, event.type, placements, all(s.duplicate for s in found)))
+        fresh = {receipt.id: event for receipt, event in zip(receipts, events, strict=True) if not receipt.duplicate}
+        for event in fresh.values():
+            self._tell(event)
+        return receipts
+
+    async def record_foreign(self, event: Event, channel: ChannelName) -> None:
+        """Store what somebody else published on a channel, under the provider's id, and show it like any other."""
+        entry = Entry(event, channel)
+        self._bridge.publish(_fresh(await self._log.append([entry])))
+
+    async def _store(
+        self, routed: Sequence[tuple[Event, tuple[ChannelName, ...]]]
+    ) -> dict[tuple[str, ChannelName], Stored]:
+        entries: dict[tuple[str, ChannelName], Entry] = {}
+        for event, channels in routed:
+            for channel in channels:
+                known = entries.setdefault((event.id, channel), Entry(event, channel)).event
+                if known is not event and (known.type, known.payload_json) != (event.type, event.payload_json):
+                    raise Conflict(
+                        f"The id {event.id!r} stands twice in the list with different content.",
+                        field="id",
+                        remedy="Give each event its own id.",
+                    )
+        if not entries:
+            raise InvalidEvent("The list is empty.", remedy="Send at least one event.")
+        stored = await self._log.append(list(entries.values()))
+        self._bridge.publish(_fresh(stored))
+        return dict(zip(entries, stored, strict=True))
+
+    def _tell(self, event: Event) -> None:
+        for pattern, handler in self._handlers:
+            if event.type == pattern or (pattern.endswith("*") and event.type.startswith(pattern[:-1])):
+                task = asyncio.create_task(_run(handler, event), name=f"on {event.type}")
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+
+async def _run(handler: Handler, event: Event) -> None:
+    try:
+        await handler(event)
+    except Exception:
+        logger.exception("A handler of %s failed on event %s", event.type, event.id)
+
+
+def _fresh(stored: Sequence[Stored]) -> list[Message]:
+    return [item.message for item in stored if not item.duplicate]

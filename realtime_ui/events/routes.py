@@ -1,0 +1,68 @@
+"""Which channels an event goes to: data, resolved before anything is stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from realtime_ui.core.channels import ChannelName, ChannelType, checked_id
+from realtime_ui.core.errors import InvalidEvent
+from realtime_ui.core.messages import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Events whose type begins with `prefix` go to the channel `channel:{payload[id_field]}`."""
+
+    prefix: str
+    channel: ChannelType
+    id_field: str
+
+
+DEFAULT_ROUTES: tuple[Route, ...] = (
+    Route("project.", ChannelType.PROJECT, "projectId"),
+    Route("session.", ChannelType.SESSION, "sessionId"),
+    Route("obligation.", ChannelType.SESSION, "sessionId"),
+    Route("organization.", ChannelType.ORGANIZATION, "organizationId"),
+    Route("user.", ChannelType.USER, "userId"),
+    Route("system.", ChannelType.SYSTEM, "name"),
+)
+# Beside its own channel, an event goes to that of the organization it names.
+ALSO = Route("", ChannelType.ORGANIZATION, "organizationId")
+
+
+class Routes:
+    """The table that the bus asks.
+
+    Args:
+        extra: an app's own routes, tried before the default ones.
+    """
+
+    def __init__(self, extra: Sequence[Route] = ()) -> None:
+        self._routes = (*extra, *DEFAULT_ROUTES)
+
+    def resolve(self, event: Event, *, prefix: str = "") -> tuple[ChannelName, ...]:
+        """The channels an event goes to, its own first.
+
+        Args:
+            event: what is emitted.
+            prefix: put before field names in errors, such as `[3].`.
+
+        Raises:
+            InvalidEvent: no route takes the type, or the payload misses the id that the route needs.
+        """
+        route = next((route for route in self._routes if event.type.startswith(route.prefix)), None)
+        if route is None:
+            known = ", ".join(dict.fromkeys(f"{route.prefix}*" for route in self._routes))
+            raise InvalidEvent(
+                f"No route takes events of type {event.type}.",
+                field=f"{prefix}type",
+                remedy=f"Use a type that begins with one of {known}, or add a route.",
+            )
+        channels = [_channel(route, event, prefix)]
+        if ALSO.id_field in event.payload and route.channel is not ALSO.channel:
+            channels.append(_channel(ALSO, event, prefix))
+        return tuple(channels)
+
+
+def _channel(route: Route, event: Event, prefix: str) -> ChannelName:
+    identity = event.payload.get(route.id_field)
+    return ChannelName(route.channel, checked_id(identity, field=f"{prefix}payload.{route.id_field}"))

@@ -1,0 +1,75 @@
+"""How a message travels over a provider: the bare payload, with its number and a signature beside it.
+
+A message without a valid signature is a foreign one: somebody else published it on the channel.
+"""
+
+import hashlib
+import hmac
+import json
+import uuid
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import InvalidEvent
+from realtime_ui.core.messages import Message
+from realtime_ui.providers.base import WireMessage
+
+SEQ, EPOCH, SIGNATURE = "seq", "epoch", "signature"
+
+
+def wire_channel(tenant: uuid.UUID, channel: ChannelName) -> str:
+    """A tenant's channel as providers know it."""
+    return f"{tenant}:{channel}"
+
+
+def parse_wire_channel(name: str) -> tuple[uuid.UUID, ChannelName]:
+    """The reverse of `wire_channel`.
+
+    Raises:
+        ValueError: not a name made by it.
+    """
+    tenant, _, channel = name.partition(":")
+    try:
+        return uuid.UUID(tenant), ChannelName.parse(channel)
+    except InvalidEvent as error:
+        raise ValueError(error.detail) from error
+
+
+class Signer:
+    """Marks messages as this system's own, with HMAC-SHA256 (RFC 2104) under the server's secret.
+
+    Args:
+        secret: the same in every worker.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def to_wire(self, message: Message, client_id: str) -> WireMessage:
+        """A message ready to publish."""
+        headers = {SEQ: str(message.seq), EPOCH: message.epoch}
+        bare = WireMessage(message.id, message.type, message.data, message.timestamp, client_id, headers)
+        signature = self._sign(wire_channel(message.tenant, message.channel), bare)
+        return WireMessage(
+            message.id,
+            message.type,
+            message.data,
+            message.timestamp,
+            client_id,
+            {**headers, SIGNATURE: signature},
+        )
+
+    def from_wire(self, channel: str, wire: WireMessage) -> Message | None:
+        """The message that was sent, or None for a foreign one."""
+        signature = wire.headers.get(SIGNATURE, "")
+        if not hmac.compare_digest(signature.encode(), self._sign(channel, wire).encode()):
+            return None
+        tenant, name = parse_wire_channel(channel)
+        seq, epoch = int(wire.headers[SEQ]), wire.headers[EPOCH]
+        return Message(tenant, name, seq, epoch, wire.id, wire.name, wire.data, wire.timestamp)
+
+    def _sign(self, channel: str, wire: WireMessage) -> str:
+        # Sorted keys: a provider may hand the payload back in another order.
+        data = json.dumps(wire.data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        parts = [channel, wire.id, wire.name, wire.headers.get(SEQ, ""), wire.headers.get(EPOCH, "")]
+        text = json.dumps([*parts, wire.timestamp, hashlib.sha256(data.encode()).hexdigest()])
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()

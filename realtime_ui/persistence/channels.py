@@ -1,0 +1,73 @@
+"""The channel registry: titles and what was last active."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.persistence.database import Database
+
+_LIST = text("""
+    SELECT c.channel_name, c.title, c.last_activity_at, coalesce(h.last_seq, 0) AS last_seq
+    FROM realtime_channels c LEFT JOIN realtime_channel_heads h ON h.channel_id = c.id
+    WHERE c.tenant_id = :tenant AND c.is_active
+      AND (cast(:since AS timestamptz) IS NULL OR c.updated_at >= :since)
+    ORDER BY c.last_activity_at DESC NULLS LAST, c.channel_name LIMIT :limit
+""")
+_SET_TITLE = text("""
+    INSERT INTO realtime_channels (id, tenant_id, channel_name, channel_type, entity_id, title, created_at, updated_at)
+    VALUES (gen_random_uuid(), :tenant, :name, :type, :entity, :title, now(), now())
+    ON CONFLICT (tenant_id, channel_name) DO UPDATE SET title = excluded.title, updated_at = now()
+""")
+_TITLE = text("SELECT title FROM realtime_channels WHERE tenant_id = :tenant AND channel_name = :name")
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSummary:
+    """A channel as a list shows it."""
+
+    name: ChannelName
+    title: str | None
+    last_activity_at: datetime | None
+    last_seq: int
+
+
+class ChannelRepository:
+    """Reads and names channels.
+
+    Args:
+        database: where they stand.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(
+        self, tenant: uuid.UUID, *, since: datetime | None = None, limit: int = 200
+    ) -> list[ChannelSummary]:
+        """A tenant's channels, most recently active first; with `since`, those that changed after it."""
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_LIST, {"tenant": tenant, "since": since, "limit": limit})).all()
+        return [
+            ChannelSummary(ChannelName.parse(row.channel_name), row.title, row.last_activity_at, row.last_seq)
+            for row in rows
+        ]
+
+    async def set_title(self, tenant: uuid.UUID, channel: ChannelName, title: str | None) -> None:
+        """Name a channel for people, making it where it is new."""
+        values = {
+            "tenant": tenant,
+            "name": str(channel),
+            "type": channel.type.value,
+            "entity": channel.entity_id,
+            "title": title,
+        }
+        async with self._database.single() as connection:
+            await connection.execute(_SET_TITLE, values)
+
+    async def title(self, tenant: uuid.UUID, channel: ChannelName) -> str | None:
+        """A channel's title, or None."""
+        async with self._database.single() as connection:
+            return (await connection.execute(_TITLE, {"tenant": tenant, "name": str(channel)})).scalar()

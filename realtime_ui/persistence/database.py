@@ -1,0 +1,101 @@
+"""The one PostgreSQL: its engine, and how its errors become ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from realtime_ui.core.errors import DatabaseUnavailable
+
+CONNECT_TIMEOUT_S = 5
+
+
+class Database:
+    """An engine of one worker. Made without touching the network; `close` ends its connections.
+
+    Args:
+        url: `postgresql+psycopg://…`.
+        pool: how many connections it may hold.
+    """
+
+    def __init__(self, url: str, *, pool: int) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_S,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "realtime-ui"},
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection inside a transaction that commits when the block ends well.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached or dropped the connection.
+        """
+        with _translated():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[AsyncConnection]:
+        """A connection where each statement is its own transaction: one round trip less.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached or dropped the connection.
+        """
+        with _translated():
+            async with self._autocommit.connect() as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """Ask the database for anything at all.
+
+        Raises:
+            DatabaseUnavailable: it does not answer.
+        """
+        async with self.single() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+class _translated:  # noqa: N801  (reads as a verb at its call)
+    """Turns SQLAlchemy's and the pool's errors about an unreachable database into ours, cause kept."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (TimeoutError, asyncio.TimeoutError, OSError)) or is_away(error):
+            raise DatabaseUnavailable(
+                "The database cannot be reached.", remedy="Try again in a moment; the same id is stored once."
+            ) from error
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether `error` says that the connection, not the statement, failed."""
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+    if isinstance(error, (PoolTimeout, InterfaceError)):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    # 08: connection, 57P: operator intervention (shutdown, crash), 53: out of disk, memory or connections
+    if isinstance(error, OperationalError):
+        state = sql_state(error)
+        return state is None or state.startswith(("08", "57P", "53"))
+    return False
+
+
+def sql_state(error: DBAPIError) -> str | None:
+    """The five letters of PostgreSQL's error code, where there is one."""
+    return getattr(error.orig, "sqlstate", None)

@@ -1,0 +1,346 @@
+"""The log: appends events in groups, one statement and one commit each; reads them back by seq.
+
+While one commit is in flight the next group gathers, so a lone event waits for nobody and a thousand
+callers share a commit. Numbering, uniqueness and lock order are `realtime_append`'s (revision 0203).
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent, RealtimeError, Unavailable
+from realtime_ui.core.messages import Event, Head, Json, Message
+from realtime_ui.persistence.database import Database, sql_state
+
+logger = logging.getLogger(__name__)
+
+GROUP_ROWS = 2_000
+RETRIES = 5
+RETRYABLE_STATES = {"40001", "40P01"}  # serialization failure, deadlock
+
+_APPEND = (
+    "SELECT epoch, seq, published_at, verdict FROM realtime_append("
+    "%s::int[], %s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::text[])"
+)
+_HEAD = text("""
+    SELECT h.epoch, h.first_seq, h.last_seq FROM realtime_channel_heads h
+    JOIN realtime_channels c ON c.id = h.channel_id
+    WHERE c.tenant_id = :tenant AND c.channel_name = :name
+""")
+_HEADS = text("""
+    SELECT c.tenant_id, c.channel_name, h.epoch, h.first_seq, h.last_seq FROM realtime_channel_heads h
+    JOIN realtime_channels c ON c.id = h.channel_id
+    JOIN unnest(cast(:tenants AS uuid[]), cast(:names AS text[])) AS u (tenant, name)
+        ON c.tenant_id = u.tenant AND c.channel_name = u.name
+""")
+_READ = """
+    SELECT e.seq, e.event_id, e.event_type, e.event_data, e.published_at, h.epoch
+    FROM realtime_events_log e
+    JOIN realtime_channels c ON c.id = e.channel_id
+    JOIN realtime_channel_heads h ON h.channel_id = c.id
+    WHERE c.tenant_id = :tenant AND c.channel_name = :name AND e.seq > :after AND e.seq < :before
+    ORDER BY e.seq {direction} LIMIT :limit
+"""
+_READ_UP = text(_READ.format(direction="ASC"))
+_READ_DOWN = text(_READ.format(direction="DESC"))
+_FOLD = text("""
+    SELECT DISTINCT ON (f.key) f.key, f.value, e.seq
+    FROM realtime_events_log e
+    JOIN realtime_channels c ON c.id = e.channel_id,
+    LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data -> 'changes') = 'object'
+                            THEN e.event_data -> 'changes' ELSE '{}'::jsonb END) AS f
+    WHERE c.tenant_id = :tenant AND c.channel_name = :name
+    ORDER BY f.key, e.seq DESC
+""")
+_UNPUBLISHED = text("""
+    SELECT c.tenant_id, c.channel_name, h.published_seq FROM realtime_channel_heads h
+    JOIN realtime_channels c ON c.id = h.channel_id
+    WHERE h.published_seq < h.last_seq AND c.last_activity_at < now() - make_interval(secs => :age)
+    LIMIT 100
+""")
+_MARK = text("""
+    UPDATE realtime_channel_heads h SET published_seq = u.seq
+    FROM (SELECT c.id, x.seq FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:seqs AS bigint[]))
+              AS x (tenant, name, seq)
+          JOIN realtime_channels c ON c.tenant_id = x.tenant AND c.channel_name = x.name
+          JOIN realtime_channel_heads l ON l.channel_id = c.id
+          ORDER BY c.id FOR UPDATE OF l) u
+    WHERE h.channel_id = u.id AND h.published_seq < u.seq
+""")
+
+ChannelKey = tuple[uuid.UUID, ChannelName]
+"""A tenant's channel: what the log, the hub and the rooms are keyed by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event on its way to one channel's log."""
+
+    event: Event
+    channel: ChannelName
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as it came to stand; `duplicate` when it was there before."""
+
+    message: Message
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class _Caller:
+    """What one caller wants appended, whole or not at all, and the promise to it."""
+
+    entries: Sequence[Entry]
+    done: "asyncio.Future[list[Stored]]"
+    keys: set[tuple[uuid.UUID, ChannelName, str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keys = {(entry.event.tenant, entry.channel, entry.event.id) for entry in self.entries}
+
+
+class EventLog:
+    """Append and read. `start` and `stop` own the task that writes the groups.
+
+    Args:
+        database: where it stands.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: deque[_Caller] = deque()
+        self._wake = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to write."""
+        self._writer = asyncio.create_task(self._write_groups(), name="event-log-writer")
+
+    async def stop(self) -> None:
+        """Finish the group in flight; callers still waiting get `Unavailable`."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            self._wake.set()
+            await writer
+        for caller in self._waiting:
+            _fail(caller, Unavailable("The server is stopping.", remedy="Send the same event again."))
+        self._waiting.clear()
+
+    async def append(self, entries: Sequence[Entry]) -> list[Stored]:
+        """Store entries, whole or not at all, and number each on its channel.
+
+        Args:
+            entries: each (channel, event id) at most once.
+
+        Returns:
+            one `Stored` per entry, in order, after the commit.
+
+        Raises:
+            Conflict: an id is known on its channel with another type or payload.
+            InvalidEvent: PostgreSQL cannot take a payload.
+            DatabaseUnavailable: nothing is known about the outcome; the same ids may be sent again.
+        """
+        if self._writer is None:
+            raise Unavailable("The server is stopping.", remedy="Send the same event again.")
+        caller = _Caller(entries, asyncio.get_running_loop().create_future())
+        self._waiting.append(caller)
+        self._wake.set()
+        return await caller.done
+
+    async def _write_groups(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._write(self._next_group())
+            if self._writer is None:
+                return
+
+    def _next_group(self) -> list[_Caller]:
+        """Take callers until the group is full or one repeats an id of the group (it goes first next time)."""
+        group: list[_Caller] = []
+        rows = 0
+        keys: set[tuple[uuid.UUID, ChannelName, str]] = set()
+        while self._waiting:
+            caller = self._waiting[0]
+            if group and (rows + len(caller.entries) > GROUP_ROWS or not keys.isdisjoint(caller.keys)):
+                break
+            group.append(self._waiting.popleft())
+            rows += len(caller.entries)
+            keys |= caller.keys
+        return group
+
+    async def _write(self, group: list[_Caller]) -> None:
+        """Write a group and answer its callers; a group that fails as a whole is tried caller by caller."""
+        try:
+            rows = await self._execute(group)
+        except RealtimeError as error:
+            for caller in group:
+                _fail(caller, error)
+        except Exception as error:
+            if len(group) > 1:
+                for caller in group:
+                    await self._write([caller])
+                return
+            logger.warning("The database refused an append: %s", error)
+            refusal = InvalidEvent("PostgreSQL cannot store this payload.", field="payload", remedy="Simplify it.")
+            refusal.__cause__ = error
+            _fail(group[0], refusal if isinstance(error, DBAPIError) else error)
+        else:
+            at = 0
+            for caller in group:
+                _answer(caller, rows[at : at + len(caller.entries)])
+                at += len(caller.entries)
+
+    async def _execute(self, group: list[_Caller]) -> Sequence[Any]:
+        columns: tuple[list[Any], ...] = ([], [], [], [], [], [], [], [], [])
+        for number, caller in enumerate(group):
+            for entry in caller.entries:
+                event, channel = entry.event, entry.channel
+                row = (
+                    number,
+                    event.tenant,
+                    str(channel),
+                    channel.type.value,
+                    channel.entity_id,
+                    event.id,
+                    event.type,
+                    event.payload_json,
+                    event.emitted_by,
+                )
+                for column, value in zip(columns, row, strict=True):
+                    column.append(value)
+        for attempt in range(RETRIES):
+            try:
+                async with self._database.single() as connection:
+                    return (await connection.exec_driver_sql(_APPEND, columns)).all()
+            except DBAPIError as error:
+                if sql_state(error) not in RETRYABLE_STATES:
+                    raise
+                logger.info("Append attempt %s was rolled back: %s", attempt + 1, sql_state(error))
+        raise DatabaseUnavailable("The database kept rolling the append back.", remedy="Send the same event again.")
+
+    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
+        """Where the channel stands, or None when nobody ever wrote to or named it."""
+        async with self._database.single() as connection:
+            row = (await connection.execute(_HEAD, {"tenant": tenant, "name": str(channel)})).first()
+        return None if row is None else Head(str(row.epoch), row.first_seq, row.last_seq)
+
+    async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
+        """Where several channels stand, in one query; unknown ones are left out."""
+        keys = list(keys)
+        if not keys:
+            return {}
+        values = {"tenants": [tenant for tenant, _ in keys], "names": [str(name) for _, name in keys]}
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_HEADS, values)).all()
+        return {
+            (row.tenant_id, ChannelName.parse(row.channel_name)): Head(str(row.epoch), row.first_seq, row.last_seq)
+            for row in rows
+        }
+
+    async def read(
+        self, tenant: uuid.UUID, channel: ChannelName, *, after: int = 0, before: int | None = None, limit: int
+    ) -> list[Message]:
+        """Messages with `after < seq < before`, oldest first.
+
+        With `before` given, the page is the `limit` rows next below it; otherwise those next above `after`.
+        """
+        values = {
+            "tenant": tenant,
+            "name": str(channel),
+            "after": after,
+            "before": before if before is not None else 2**62,
+            "limit": limit,
+        }
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_READ_UP if before is None else _READ_DOWN, values)).all()
+        messages = [_message(tenant, channel, row) for row in rows]
+        return messages if before is None else messages[::-1]
+
+    async def fold(self, tenant: uuid.UUID, channel: ChannelName) -> dict[str, tuple[Json, int]]:
+        """The newest value of each field that any event's `changes` set, with the seq that set it."""
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_FOLD, {"tenant": tenant, "name": str(channel)})).all()
+        return {row.key: (row.value, row.seq) for row in rows}
+
+    async def unpublished(self, *, age_s: float) -> list[tuple[uuid.UUID, ChannelName, int]]:
+        """Channels whose newest events nobody marked as published, quiet for `age_s` seconds: with the mark."""
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_UNPUBLISHED, {"age": age_s})).all()
+        return [(row.tenant_id, ChannelName.parse(row.channel_name), row.published_seq) for row in rows]
+
+    async def mark_published(self, marks: dict[ChannelKey, int]) -> None:
+        """Remember up to which seq each channel was published; a mark never goes back."""
+        values = {
+            "tenants": [tenant for tenant, _ in marks],
+            "names": [str(name) for _, name in marks],
+            "seqs": list(marks.values()),
+        }
+        async with self._database.transaction() as connection:
+            await connection.execute(_MARK, values)
+
+
+def _message(tenant: uuid.UUID, channel: ChannelName, row: Any) -> Message:
+    return Message(
+        tenant,
+        channel,
+        row.seq,
+        str(row.epoch),
+        row.event_id,
+        row.event_type,
+        row.event_data,
+        _ms(row.published_at),
+    )
+
+
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
+
+
+def _fail(caller: _Caller, error: BaseException) -> None:
+    if not caller.done.done():
+        caller.done.set_exception(error)
+
+
+def _answer(caller: _Caller, rows: Sequence[Any]) -> None:
+    if caller.done.done():  # the caller went away while its events were being stored
+        return
+    conflict: Callable[[Any], bool] = lambda row: row.verdict == "conflict"  # noqa: E731
+    for entry, row in zip(caller.entries, rows, strict=True):
+        if conflict(row):
+            error = Conflict(
+                f"The id {entry.event.id!r} was used on {entry.channel} for other content.",
+                field="id",
+                remedy="Send a new id for a new event, or the same content again.",
+            )
+            return _fail(caller, error)
+    stored = []
+    for entry, row in zip(caller.entries, rows, strict=True):
+        event = entry.event
+        stored.append(
+            Stored(
+                Message(
+                    event.tenant,
+                    entry.channel,
+                    row.seq,
+                    str(row.epoch),
+                    event.id,
+                    event.type,
+                    event.payload,
+                    _ms(row.published_at),
+                ),
+                row.verdict == "duplicate",
+            )
+        )
+    caller.done.set_result(stored)

@@ -1,0 +1,182 @@
+"""The tables. The first four are the specification's; what the design adds stands apart in each."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+CHANNEL_TYPES = "channel_type IN ('project', 'session', 'organization', 'user', 'system')"
+
+
+def _time(*, default: bool = False, nullable: bool = True) -> Any:
+    """A TIMESTAMPTZ column, with DEFAULT now() where asked."""
+    column = Column(DateTime(timezone=True), nullable=nullable, server_default=text("now()") if default else None)
+    return Field(default=None, sa_column=column)
+
+
+class RealtimeChannel(SQLModel, table=True):
+    """A tenant's channel: its name, type, title and last activity."""
+
+    __tablename__ = "realtime_channels"
+    __table_args__ = (
+        CheckConstraint(CHANNEL_TYPES, name="realtime_channels_channel_type_check"),
+        Index("idx_realtime_channels_name", "tenant_id", "channel_name", unique=True),
+        Index("idx_realtime_channels_activity", "tenant_id", text("last_activity_at DESC")),
+    )
+
+    id: uuid.UUID = Field(primary_key=True)
+    tenant_id: uuid.UUID
+    channel_name: str = Field(sa_type=Text)
+    channel_type: str | None = Field(default=None, sa_type=Text)
+    entity_id: uuid.UUID | None = None
+    config: dict[str, Any] | None = Field(
+        default=None, sa_column=Column(JSONB, nullable=True, server_default=text("'{}'::jsonb"))
+    )
+    is_active: bool | None = Field(default=True, nullable=True, sa_column_kwargs={"server_default": text("true")})
+    last_activity_at: datetime | None = _time()
+    created_at: datetime | None = _time()
+    updated_at: datetime | None = _time()
+    title: str | None = Field(default=None, sa_type=Text)
+
+
+class RealtimeEvent(SQLModel, table=True):
+    """One event on one channel, numbered."""
+
+    __tablename__ = "realtime_events_log"
+    __table_args__ = (
+        Index("idx_realtime_events_log_channel", "channel_id", "published_at"),
+        UniqueConstraint("channel_id", "seq", name="realtime_events_log_seq_key"),
+        UniqueConstraint("channel_id", "event_id", name="realtime_events_log_event_id_key"),
+    )
+
+    id: uuid.UUID = Field(primary_key=True)
+    tenant_id: uuid.UUID
+    channel_id: uuid.UUID | None = Field(default=None, foreign_key="realtime_channels.id")
+    event_type: str = Field(sa_type=Text)
+    event_data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    published_at: datetime | None = _time(default=True)
+    seq: int | None = Field(default=None, sa_type=BigInteger)
+    event_id: str | None = Field(default=None, sa_type=Text)
+    emitted_by: str | None = Field(default=None, sa_type=Text)
+
+
+class RealtimeConnectionStat(SQLModel, table=True):
+    """One connection's time on one channel."""
+
+    __tablename__ = "realtime_connection_stats"
+    __table_args__ = (
+        Index(
+            "idx_realtime_connection_stats_active",
+            "disconnected_at",
+            postgresql_where=text("disconnected_at IS NULL"),
+        ),
+    )
+
+    id: uuid.UUID = Field(primary_key=True)
+    tenant_id: uuid.UUID
+    channel_id: uuid.UUID | None = Field(default=None, foreign_key="realtime_channels.id")
+    connection_id: str = Field(sa_type=Text)
+    client_info: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    connected_at: datetime | None = _time(default=True)
+    disconnected_at: datetime | None = _time()
+    last_heartbeat_at: datetime | None = _time()
+    message_count: int | None = Field(default=0, nullable=True, sa_column_kwargs={"server_default": text("0")})
+    created_at: datetime | None = _time(default=True)
+
+
+class RealtimeHeartbeatConfig(SQLModel, table=True):
+    """How often a channel type's connections beat, and after how long they count as gone (ms)."""
+
+    __tablename__ = "realtime_heartbeat_config"
+    __table_args__ = (
+        CheckConstraint(CHANNEL_TYPES, name="realtime_heartbeat_config_channel_type_check"),
+        UniqueConstraint("channel_type", name="realtime_heartbeat_config_channel_type_key"),
+    )
+
+    id: uuid.UUID = Field(primary_key=True)
+    channel_type: str | None = Field(default=None, sa_type=Text)
+    heartbeat_interval_ms: int | None = Field(
+        default=30000, nullable=True, sa_column_kwargs={"server_default": text("30000")}
+    )
+    timeout_ms: int | None = Field(default=90000, nullable=True, sa_column_kwargs={"server_default": text("90000")})
+    created_at: datetime | None = _time()
+    updated_at: datetime | None = _time()
+
+
+class RealtimeChannelHead(SQLModel, table=True):
+    """Where a channel's log stands; narrow, since every append locks and rewrites its row."""
+
+    __tablename__ = "realtime_channel_heads"
+
+    channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
+    epoch: uuid.UUID
+    last_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    first_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("1")})
+    published_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+
+
+class Tenant(SQLModel, table=True):
+    """Whose people, keys and channels belong together."""
+
+    __tablename__ = "tenants"
+
+    id: uuid.UUID = Field(primary_key=True)
+    name: str = Field(sa_type=Text)
+    created_at: datetime | None = _time(default=True, nullable=False)
+
+
+class PersonRow(SQLModel, table=True):
+    """Somebody who can sign in."""
+
+    __tablename__ = "people"
+    __table_args__ = (UniqueConstraint("email", name="people_email_key"),)
+
+    id: uuid.UUID = Field(primary_key=True)
+    email: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    password_hash: str = Field(sa_type=Text)
+    created_at: datetime | None = _time(default=True, nullable=False)
+
+
+class Membership(SQLModel, table=True):
+    """What a person is in a tenant."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (CheckConstraint("role IN ('member', 'admin')", name="memberships_role_check"),)
+
+    tenant_id: uuid.UUID = Field(primary_key=True, foreign_key="tenants.id")
+    person_id: uuid.UUID = Field(primary_key=True, foreign_key="people.id", index=True)
+    role: str = Field(sa_type=Text)
+    created_at: datetime | None = _time(default=True, nullable=False)
+
+
+class SignInSession(SQLModel, table=True):
+    """A browser that is signed in; the cookie's token is kept as a SHA-256 only."""
+
+    __tablename__ = "sign_in_sessions"
+    __table_args__ = (UniqueConstraint("token_hash", name="sign_in_sessions_token_hash_key"),)
+
+    id: uuid.UUID = Field(primary_key=True)
+    person_id: uuid.UUID = Field(foreign_key="people.id", index=True)
+    tenant_id: uuid.UUID = Field(foreign_key="tenants.id")
+    token_hash: str = Field(sa_type=Text)
+    created_at: datetime | None = _time(default=True, nullable=False)
+    expires_at: datetime | None = _time(nullable=False)
+
+
+class ApiKeyRow(SQLModel, table=True):
+    """A program's key; its secret is kept as a SHA-256 only."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (UniqueConstraint("secret_hash", name="api_keys_secret_hash_key"),)
+
+    id: uuid.UUID = Field(primary_key=True)
+    tenant_id: uuid.UUID = Field(foreign_key="tenants.id", index=True)
+    name: str = Field(sa_type=Text)
+    secret_hash: str = Field(sa_type=Text)
+    scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    created_at: datetime | None = _time(default=True, nullable=False)
+    revoked_at: datetime | None = _time()
