@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -20,6 +21,10 @@ class Clock(Protocol):
         """Wait for `seconds` seconds."""
         ...
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call `callback` on the event loop after `seconds` seconds."""
+        ...
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -35,3 +40,7 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` seconds."""
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call `callback` on the event loop after `seconds` seconds."""
+        asyncio.get_running_loop().call_later(seconds, callback)

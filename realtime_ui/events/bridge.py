@@ -109,11 +109,14 @@ class Bridge:
                 return
 
     async def _keep_marks(self) -> None:
+        next_look = self._clock.monotonic() + ORPHAN_AGE_S
         while True:
             await self._clock.sleep(MARK_INTERVAL_S)
             try:
                 await self._store_marks()
-                await self._adopt_orphans()
+                if self._clock.monotonic() >= next_look:
+                    next_look = self._clock.monotonic() + ORPHAN_AGE_S
+                    await self._adopt_orphans()
             except RealtimeError as error:
                 logger.warning("Published marks wait: %s", error)
             except Exception:

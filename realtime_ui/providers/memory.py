@@ -6,6 +6,7 @@ Clients of one `MemoryNetwork` hear each other, as clients of one Ably app would
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from realtime_ui.core.errors import ProviderUnavailable
 from realtime_ui.core.messages import Json
@@ -24,6 +25,9 @@ from realtime_ui.providers.base import (
 )
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class MemoryNetwork:
@@ -134,7 +138,7 @@ class MemoryProvider(RealtimeProvider):
                 guarded(listener, status)
 
 
-def guarded[**P](callback: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+def guarded(callback: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
     """Call a subscriber; its error is logged and harms no other."""
     try:
         callback(*args, **kwargs)
@@ -142,6 +146,6 @@ def guarded[**P](callback: Callable[P, None], *args: P.args, **kwargs: P.kwargs)
         logger.exception("A subscriber failed")
 
 
-def _discard[T](items: list[T], item: T) -> None:
+def _discard(items: list[T], item: T) -> None:
     if item in items:
         items.remove(item)

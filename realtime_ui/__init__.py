@@ -1,0 +1,60 @@
+"""Realtime UI: live project and session updates for Reflex apps.
+
+The public face. Names are loaded when first used, so that a program that only emits events
+(`from realtime_ui import EventClient`) does not load Reflex.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realtime_ui.client import EventClient
+    from realtime_ui.components.live_feed import live_feed
+    from realtime_ui.components.views import channel_list, connection_banner, connection_dot, current_fields
+    from realtime_ui.core.messages import Message
+    from realtime_ui.events.routes import Route
+    from realtime_ui.installer import install
+    from realtime_ui.providers.factory import create_realtime_client
+    from realtime_ui.states.channel import ChannelState
+    from realtime_ui.states.connection import ConnectionState
+    from realtime_ui.states.session import SessionState
+
+_HOMES = {
+    "ChannelState": "states.channel",
+    "ConnectionState": "states.connection",
+    "EventClient": "client",
+    "Message": "core.messages",
+    "Route": "events.routes",
+    "SessionState": "states.session",
+    "channel_list": "components.views",
+    "connection_banner": "components.views",
+    "connection_dot": "components.views",
+    "create_realtime_client": "providers.factory",
+    "current_fields": "components.views",
+    "install": "installer",
+    "live_feed": "components.live_feed",
+}
+
+__all__ = [
+    "ChannelState",
+    "ConnectionState",
+    "EventClient",
+    "Message",
+    "Route",
+    "SessionState",
+    "channel_list",
+    "connection_banner",
+    "connection_dot",
+    "create_realtime_client",
+    "current_fields",
+    "install",
+    "live_feed",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -1,0 +1,91 @@
+"""`/api/channels/…`: history out, titles in."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from realtime_ui.access.policy import Action, require
+from realtime_ui.api.identity import principal_of
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import InvalidRequest, NotFound
+from realtime_ui.runtime import current
+
+router = APIRouter(tags=["channels"])
+
+MAX_PAGE = 1_000
+
+
+class MessageOut(BaseModel):
+    """A message on a channel; `timestamp` is ms since the Unix epoch."""
+
+    seq: int
+    id: str
+    type: str
+    data: dict[str, Any]
+    timestamp: int
+
+
+class History(BaseModel):
+    """A page of a channel, oldest first. `first` and `last` are the seqs that the log keeps."""
+
+    channel: str
+    title: str | None
+    epoch: str
+    first: int
+    last: int
+    messages: list[MessageOut]
+
+
+class TitleIn(BaseModel):
+    """A channel's title for people; null takes it away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str | None = Field(min_length=1, max_length=200)
+
+
+class TitleOut(BaseModel):
+    """A channel and its title."""
+
+    channel: str
+    title: str | None
+
+
+@router.get("/api/channels/{name}/history", summary="Read a channel")
+async def history(
+    request: Request,
+    name: str,
+    after: Annotated[int | None, Query(ge=0, lt=2**62, description="Only messages above this seq.")] = None,
+    before: Annotated[int | None, Query(ge=1, lt=2**62, description="Only messages below this seq.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most.")] = 100,
+) -> History:
+    """Messages above `after` from the oldest on; or the newest ones below `before` (or of all, with neither)."""
+    channel = ChannelName.parse(name, field="name")
+    tenant = require(await principal_of(request), Action.READ, channel).tenant
+    if after is not None and before is not None and after >= before:
+        raise InvalidRequest("after is not below before.", field="after", remedy="Send one of them, or after < before.")
+    runtime = current()
+    head = await runtime.log.head(tenant, channel)
+    if head is None:
+        raise NotFound(f"There is no channel {channel} here.", field="name", remedy="Emit to it, or give it a title.")
+    if after is None and before is None:
+        before = head.last + 1
+    messages = await runtime.log.read(tenant, channel, after=after or 0, before=before, limit=limit)
+    return History(
+        channel=str(channel),
+        title=await runtime.channels.title(tenant, channel),
+        epoch=head.epoch,
+        first=head.first,
+        last=head.last,
+        messages=[MessageOut(**message.row()) for message in messages],
+    )
+
+
+@router.put("/api/channels/{name}", summary="Name a channel")
+async def set_title(request: Request, name: str, body: TitleIn) -> TitleOut:
+    """Give a channel a title for people; feeds and lists show it. Needs an admin or a key that may emit."""
+    channel = ChannelName.parse(name, field="name")
+    tenant = require(await principal_of(request), Action.EMIT, channel).tenant
+    await current().channels.set_title(tenant, channel, body.title)
+    return TitleOut(channel=str(channel), title=body.title)

@@ -1,0 +1,166 @@
+"""One ASGI wrapper around everything: origins, body size, security headers, no-store for the API.
+
+Browsers send an Origin with every WebSocket and every unsafe request; a foreign one is refused here, for
+pages, API and sockets alike, so Socket.IO's own check (which an empty list would switch off) is not needed.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from realtime_ui.core.errors import NotAllowed, RealtimeError, TooLarge
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
+
+
+class Guard:
+    """Wraps an ASGI app.
+
+    Args:
+        app: what is guarded.
+        allowed_origins: origins beside the request's own host, `https://app.example.org`.
+        max_body_bytes: the largest request body.
+        pages: the folder of built pages, whose inline scripts the CSP names by hash; None in development.
+        secure: whether the site is reached over TLS (adds HSTS).
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allowed_origins: Iterable[str],
+        max_body_bytes: int,
+        pages: Path | None,
+        secure: bool,
+    ) -> None:
+        self._app = app
+        self._allowed = {origin.rstrip("/") for origin in allowed_origins}
+        self._max_body_bytes = max_body_bytes
+        self._headers = {
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "same-origin",
+            "x-frame-options": "DENY",
+            "cross-origin-opener-policy": "same-origin",
+            "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        }
+        if pages is not None:
+            self._headers["content-security-policy"] = content_security_policy(pages)
+        if secure:
+            self._headers["strict-transport-security"] = "max-age=31536000"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check, then pass on."""
+        if scope["type"] == "websocket":
+            if not self._origin_fits(Headers(scope=scope)):
+                await _refuse_socket(receive, send)
+                return
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("cache-control", "no-store")
+                elif scope["path"].startswith("/assets/") and message["status"] == 200:
+                    headers.setdefault("cache-control", "public, max-age=31536000, immutable")
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if scope["method"] not in SAFE_METHODS and not self._origin_fits(headers):
+            error: RealtimeError = NotAllowed(
+                "The request comes from another site.", field="Origin", remedy="Send it from the app's own pages."
+            )
+            await send_problem(send_with_headers, error)
+            return
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > self._max_body_bytes:
+            await send_problem(send_with_headers, self._too_large())
+            return
+        await self._app(scope, self._bounded(receive), send_with_headers)
+
+    def _origin_fits(self, headers: Headers) -> bool:
+        origin = headers.get("origin")
+        if origin is None:  # not a browser; cookies are SameSite=Lax besides
+            return True
+        return origin in self._allowed or urlsplit(origin).netloc == headers.get("host", "")
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """Counts a body that came without its length."""
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._max_body_bytes:
+                raise self._too_large()
+            return message
+
+        return bounded
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(
+            f"The body passes the limit of {self._max_body_bytes:,} bytes.", remedy="Send less in one request."
+        )
+
+
+def content_security_policy(pages: Path) -> str:
+    """The policy for built pages: own scripts, and inline ones only by the hash they were built with."""
+    hashes = set()
+    for page in pages.rglob("*.html"):
+        for script in INLINE_SCRIPT.findall(page.read_text(encoding="utf-8")):
+            digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+            hashes.add(f"'sha256-{digest}'")
+    return "; ".join((
+        "default-src 'self'",
+        " ".join(["script-src 'self'", *sorted(hashes)]),
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "object-src 'none'",
+    ))
+
+
+async def send_problem(send: Send, error: RealtimeError) -> None:
+    """Answer a request with an error, outside any framework."""
+    body = json.dumps(problem_body(error)).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def problem_body(error: RealtimeError) -> dict[str, object]:
+    """An error as RFC 9457 problem details, with `field` and `remedy` as extension members."""
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "field": error.field,
+        "remedy": error.remedy,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+async def _refuse_socket(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 1008, "reason": "Origin not allowed"})

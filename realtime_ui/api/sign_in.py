@@ -1,0 +1,80 @@
+"""Form posts that set and clear the session cookie, each answered with a 303 to a page.
+
+Errors go back to the form as a name in the query, never as text that a link could forge.
+"""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse
+
+from realtime_ui.api.identity import COOKIE, client_address
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.runtime import current
+
+router = APIRouter(tags=["sign-in"], include_in_schema=False)
+
+Text = Annotated[str, Form(max_length=1000)]
+
+
+@router.post("/api/sign-in")
+async def sign_in(request: Request, email: Text = "", password: Text = "") -> RedirectResponse:
+    """Check a password; 303 to the start page with the cookie, or back to the form."""
+    try:
+        token = await current().gate.sign_in(email, password, client_address(request))
+    except RealtimeError as error:
+        return _back(request, "/sign-in", error)
+    return _signed_in(request, "/", token)
+
+
+@router.post("/api/sign-out")
+async def sign_out(request: Request) -> RedirectResponse:
+    """End the session and its feeds; 303 to the sign-in page."""
+    runtime = current()
+    session = await runtime.gate.sign_out(request.headers.get("cookie"))
+    if session is not None:
+        await runtime.feed.close_session(session)
+    response = _to_page(request, "/sign-in")
+    response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+@router.post("/api/set-up")
+async def set_up(
+    request: Request, code: Text = "", tenant: Text = "", name: Text = "", email: Text = "", password: Text = ""
+) -> RedirectResponse:
+    """Make the first tenant and admin with the terminal's code; 303 on to the page with the first key."""
+    try:
+        token = await current().gate.set_up(code, tenant, email, name, password, client_address(request))
+    except RealtimeError as error:
+        return _back(request, "/set-up", error)
+    return _signed_in(request, "/set-up", token)
+
+
+def _signed_in(request: Request, page: str, token: str) -> RedirectResponse:
+    settings = current().settings
+    response = _to_page(request, page)
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=settings.sign_in_days * 86_400,
+        httponly=True,
+        secure=settings.secure_cookies,
+        samesite="lax",
+        path="/",
+    )
+    return response
+
+
+def _back(request: Request, page: str, error: RealtimeError) -> RedirectResponse:
+    query = urlencode({"problem": type(error).__name__, "field": error.field or ""})
+    return _to_page(request, f"{page}?{query}")
+
+
+def _to_page(request: Request, path: str) -> RedirectResponse:
+    """On to a page of the site that sent the form: in development pages have a port of their own.
+
+    The guard has checked the Origin.
+    """
+    return RedirectResponse(request.headers.get("origin", "") + path, status_code=303)

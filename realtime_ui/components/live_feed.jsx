@@ -1,0 +1,166 @@
+/**
+ * A channel's messages, live: rows appended by seq, a bounded list, older ones on demand.
+ */
+import "./realtime.css";
+import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { feedOf, useConnection, useHeldFeed } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { sentence } from "./sentences.js";
+
+const AT_END_PX = 24;
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+const number = new Intl.NumberFormat();
+
+const Row = memo(function Row({ row, sentences }) {
+  const [open, setOpen] = useState(false);
+  const when = new Date(row.timestamp);
+  return (
+    <div className="rt-row" data-seq={row.seq} data-kind={row.type.split(".")[0]}>
+      <time className="rt-time" dateTime={when.toISOString()} title={when.toLocaleString()}>
+        {clock.format(when)}
+      </time>
+      <div className="rt-said">
+        <span className="rt-sentence">{sentence(row, sentences)}</span>
+        <code className="rt-type">{row.type}</code>
+      </div>
+      <button
+        type="button"
+        className="rt-raw-button"
+        aria-expanded={open}
+        aria-label={`Raw event ${row.seq}`}
+        title="Show the raw event"
+        onClick={() => setOpen(!open)}
+      >
+        {"{ }"}
+      </button>
+      {open && (
+        <pre className="rt-raw" tabIndex={0}>
+          {JSON.stringify(row, null, 2)}
+        </pre>
+      )}
+    </div>
+  );
+});
+
+const Gap = ({ count }) => (
+  <div className="rt-gap" role="note">
+    {number.format(count)} {count === 1 ? "message is" : "messages are"} no longer kept
+  </div>
+);
+
+const sameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
+
+export function LiveFeed({ channel, rewind, state, sentences, label, children }) {
+  const feed = useHeldFeed(channel, rewind, state);
+  const { status: connectionStatus } = useConnection();
+  const scroller = useRef(null);
+  const [unseen, setUnseen] = useState(0);
+  const lastSeen = useRef(0);
+  const heightBefore = useRef(null);
+  const { rows } = feed;
+  const oldest = rows.find((row) => !row.gap)?.seq ?? null;
+  const newest = rows.length ? rows[rows.length - 1].seq : 0;
+
+  const toEnd = useCallback(() => {
+    const box = scroller.current;
+    if (box) box.scrollTop = box.scrollHeight;
+  }, []);
+
+  const setPinned = useCallback(
+    (pinned) => {
+      const held = feedOf(channel);
+      if (held) held.pinned = pinned;
+    },
+    [channel],
+  );
+
+  // Stay at the end while the reader is there; hold the place while they read further up.
+  useLayoutEffect(() => {
+    const box = scroller.current;
+    if (!box) return;
+    if (heightBefore.current !== null && !feed.loading) {
+      box.scrollTop += box.scrollHeight - heightBefore.current;
+      heightBefore.current = null;
+    } else if (feedOf(channel)?.pinned ?? true) {
+      toEnd();
+      lastSeen.current = newest;
+      setUnseen(0);
+    } else {
+      setUnseen(Math.max(0, newest - lastSeen.current));
+    }
+  }, [rows, feed.loading, newest, channel, toEnd]);
+
+  useEffect(() => {
+    setPinned(true);
+    lastSeen.current = 0;
+  }, [channel, setPinned]);
+
+  const onScroll = () => {
+    const box = scroller.current;
+    const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < AT_END_PX;
+    setPinned(atEnd);
+    if (atEnd) {
+      lastSeen.current = newest;
+      setUnseen(0);
+    }
+  };
+
+  const older = () => {
+    heightBefore.current = scroller.current.scrollHeight;
+    setPinned(false);
+    feedOf(channel)?.loadOlder();
+  };
+
+  const waiting = feed.status === "initialized" || (feed.status === "attaching" && rows.length === 0);
+  return (
+    <div className="rt-feed" data-status={feed.status} data-channel={channel}>
+      <div className="rt-scroller" ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label={`${label}, scrollable`}>
+        {oldest !== null && oldest > feed.first && (
+          <button type="button" className="rt-older" disabled={feed.loading} onClick={older}>
+            {feed.loading ? "Loading…" : `Show older (${number.format(oldest - feed.first)})`}
+          </button>
+        )}
+        {rows.length === 0 && (
+          <div className="rt-empty">
+            {feed.status === "failed" || feed.error
+              ? feed.error
+              : waiting
+                ? connectionStatus === "connected"
+                  ? "Loading…"
+                  : "Waiting for the connection…"
+                : children}
+          </div>
+        )}
+        <div role="log" aria-label={label} aria-live="polite" aria-relevant="additions">
+          {rows.map((row, index) => {
+            if (row.gap) return <Gap key={`gap-${row.seq}`} count={row.gap} />;
+            const before = rows[index - 1];
+            const newDay = before?.timestamp && !sameDay(before.timestamp, row.timestamp);
+            return newDay ? (
+              <div key={row.seq}>
+                <div className="rt-day">{day.format(new Date(row.timestamp))}</div>
+                <Row row={row} sentences={sentences} />
+              </div>
+            ) : (
+              <Row key={row.seq} row={row} sentences={sentences} />
+            );
+          })}
+        </div>
+      </div>
+      {unseen > 0 && (
+        <button
+          type="button"
+          className="rt-unseen"
+          onClick={() => {
+            setPinned(true);
+            toEnd();
+            setUnseen(0);
+          }}
+        >
+          {number.format(unseen)} new {unseen === 1 ? "message" : "messages"} ↓
+        </button>
+      )}
+    </div>
+  );
+}

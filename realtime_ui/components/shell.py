@@ -1,0 +1,59 @@
+"""The frame of every page: the bar at the top, the banner, and the room for what the page is about."""
+
+import reflex as rx
+
+from realtime_ui.components.forms import native_form
+from realtime_ui.components.views import connection_dot
+from realtime_ui.states.session import SessionState
+
+
+def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
+    """A page's frame.
+
+    Args:
+        children: what the page is about.
+        wide: whether it may use the whole width, or reads better in a narrow column.
+    """
+    return rx.el.div(
+        rx.el.a("Skip to content", href="#main", class_name="rt-skip"),
+        rx.el.header(
+            rx.link(rx.icon("activity", size=18), "Realtime UI", href="/", class_name="rt-brand"),
+            rx.el.span(SessionState.tenant, class_name="rt-tenant"),
+            rx.el.span(class_name="rt-spring"),
+            connection_dot(),
+            rx.color_mode.button(size="1", variant="ghost", aria_label="Light or dark"),
+            rx.cond(SessionState.signed_in, _account()),
+            class_name="rt-bar",
+        ),
+        rx.el.main(*children, id="main", class_name="rt-main" if wide else "rt-main rt-narrow"),
+        class_name="rt-shell",
+    )
+
+
+def _account() -> rx.Component:
+    return native_form(
+        rx.el.span(SessionState.name, class_name="rt-person", title=SessionState.email),
+        rx.el.button("Sign out", type="submit", class_name="rt-quiet"),
+        action="/api/sign-out",
+        class_name="rt-account",
+    )
+
+
+def copyable(text: str | rx.Var[str], *, label: str) -> rx.Component:
+    """A line to copy, with a button that does.
+
+    Args:
+        text: the line.
+        label: what it is, for screen readers.
+    """
+    return rx.el.div(
+        rx.el.pre(rx.el.code(text), tab_index=0, aria_label=label),
+        rx.el.button(
+            rx.icon("copy", size=14),
+            "Copy",
+            type="button",
+            class_name="rt-copy",
+            on_click=[rx.set_clipboard(text), rx.toast.success("Copied")],
+        ),
+        class_name="rt-copyable",
+    )

@@ -1,0 +1,72 @@
+"""Small views over the feed client: the connection, a channel's fields, the tenant's channels."""
+
+from collections.abc import Mapping
+
+import reflex as rx
+
+from realtime_ui.components.library import CHANNEL_LIST, CONNECTION_BANNER, CURRENT_FIELDS
+from realtime_ui.states.channel import ChannelState
+
+
+class ConnectionBanner(rx.Component):
+    """Says how the connection stands, when it does not stand well."""
+
+    library = CONNECTION_BANNER
+    tag = "ConnectionBanner"
+
+
+class ConnectionDot(rx.Component):
+    """A small sign of the connection's status."""
+
+    library = CONNECTION_BANNER
+    tag = "ConnectionDot"
+
+
+class CurrentFields(rx.Component):
+    """The React component of `current_fields.jsx`."""
+
+    library = CURRENT_FIELDS
+    tag = "CurrentFields"
+
+    channel: rx.Var[str]
+    snapshot: rx.Var[dict[str, list[object]]]
+    empty: rx.Var[str]
+
+
+class ChannelList(rx.Component):
+    """The React component of `channel_list.jsx`."""
+
+    library = CHANNEL_LIST
+    tag = "ChannelList"
+
+    routes: rx.Var[dict[str, str]]
+
+
+def connection_banner() -> rx.Component:
+    """A banner for connecting, reconnecting, offline and refused; nothing while all is well."""
+    return ConnectionBanner.create()
+
+
+def connection_dot() -> rx.Component:
+    """The connection's status in one word; the latency on hover."""
+    return ConnectionDot.create()
+
+
+def current_fields(state: type[ChannelState], snapshot: rx.Var[dict[str, list[object]]]) -> rx.Component:
+    """The fields of a channel as its events' `changes` left them, live.
+
+    Args:
+        state: which channel.
+        snapshot: `{field: [value, seq]}` as the log has it; rows of the feed go on from there.
+    """
+    return CurrentFields.create(channel=state.channel, snapshot=snapshot, empty="No field has been set yet.")
+
+
+def channel_list(routes: Mapping[str, str], empty: rx.Component) -> rx.Component:
+    """The tenant's channels, live.
+
+    Args:
+        routes: `{channel type: page}` with `{id}` in the page's address.
+        empty: shown while there is no channel.
+    """
+    return ChannelList.create(empty, routes=dict(routes))

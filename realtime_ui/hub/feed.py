@@ -1,0 +1,306 @@
+"""The `/feed` namespace: a second Socket.IO namespace on a tab's own WebSocket, where rows travel in rooms.
+
+A tab says `sub {channel, last, epoch}` and gets pages of what it misses until it has reached the head;
+frames that come meanwhile it keeps back. The room is entered before the head is read, so nothing can fall
+between. Whatever a tab holds here (rooms, sinks) ends with its socket.
+"""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from socketio import AsyncNamespace, AsyncServer
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from realtime_ui.access.gate import Gate
+from realtime_ui.access.policy import Action, require
+from realtime_ui.core.channels import ChannelName, clip
+from realtime_ui.core.clock import Clock
+from realtime_ui.core.errors import InvalidRequest, NotAuthenticated, RateLimited, RealtimeError
+from realtime_ui.core.messages import Head, Json
+from realtime_ui.core.principals import Person
+from realtime_ui.hub.fanout import send_to_room
+from realtime_ui.hub.hub import Frame, RealtimeHub, Sink
+from realtime_ui.hub.lobby import Lobby
+from realtime_ui.persistence.channels import ChannelRepository
+from realtime_ui.persistence.event_log import ChannelKey, EventLog
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "/feed"
+EVENT_NAMESPACE = "/_event"
+PAGE = 200
+MAX_REWIND = 500
+MAX_TEXT = 300
+MAX_STATES = 10
+
+SinkFactory = Callable[[str, str, ChannelName], Awaitable[Sink | None]]
+"""(Reflex client token, state name, channel) → a sink for a state that wants messages, or None."""
+
+
+@dataclass(slots=True)
+class _Tab:
+    """One socket of this namespace."""
+
+    person: Person
+    cookie: str
+    channels: dict[ChannelKey, dict[str, Sink]] = field(default_factory=dict)  # with the sinks of its states
+
+
+@dataclass(frozen=True, slots=True)
+class _Subscribe:
+    """A checked `sub`."""
+
+    channel: ChannelName
+    last: int | None
+    epoch: str
+    rewind: int
+    states: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, data: object) -> "_Subscribe":
+        """Check what came in.
+
+        Raises:
+            InvalidRequest, InvalidEvent: a field has the wrong type or is out of bounds.
+        """
+        if not isinstance(data, dict):
+            raise InvalidRequest("sub takes an object.", remedy="Send {channel, last, epoch, rewind}.")
+        last, epoch, rewind = data.get("last"), data.get("epoch", ""), data.get("rewind", 50)
+        states = data.get("states", [])
+        if not (last is None or (type(last) is int and 0 <= last < 2**62)):
+            raise InvalidRequest(f"last is {clip(last)}.", field="last", remedy="Send the last seq you have, or null.")
+        if not (type(rewind) is int and 0 <= rewind <= MAX_REWIND):
+            raise InvalidRequest(f"rewind is {clip(rewind)}.", field="rewind", remedy=f"Send 0 to {MAX_REWIND}.")
+        if not (isinstance(epoch, str) and len(epoch) <= MAX_TEXT):
+            raise InvalidRequest(f"epoch is {clip(epoch)}.", field="epoch", remedy="Send the epoch you were given.")
+        if not (
+            isinstance(states, list)
+            and len(states) <= MAX_STATES
+            and all(isinstance(state, str) and len(state) <= MAX_TEXT for state in states)
+        ):
+            raise InvalidRequest(f"states is {clip(states)}.", field="states", remedy="Send a few state names.")
+        return cls(ChannelName.parse(data.get("channel")), last, epoch, rewind, tuple(states))
+
+
+class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+    """Watches channels for tabs.
+
+    Args:
+        hub: where frames come from.
+        log: where pages come from.
+        gate: says who a socket is.
+        sink_for_state: makes sinks for state classes that want messages; set by the state layer.
+        channels: the registry, for the lobby.
+        clock: tells the time.
+        max_channels: how many channels one socket may watch.
+    """
+
+    def __init__(
+        self,
+        hub: RealtimeHub,
+        log: EventLog,
+        gate: Gate,
+        sink_for_state: SinkFactory,
+        channels: ChannelRepository,
+        clock: Clock,
+        *,
+        max_channels: int,
+    ) -> None:
+        super().__init__(NAMESPACE)
+        self.lobby = Lobby(channels, self.watching, self._send_lobby, clock)
+        self._hub = hub
+        self._log = log
+        self._gate = gate
+        self._sink_for_state = sink_for_state
+        self._max_channels = max_channels
+        self._tabs: dict[str, _Tab] = {}
+        self._watchers: dict[ChannelKey, set[str]] = {}
+
+    async def on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
+        """Let a signed-in person's tab in; refuse everybody else."""
+        cookie = environ.get("HTTP_COOKIE", "")
+        try:
+            person = await self._gate.by_cookie(cookie)
+        except RealtimeError as error:
+            raise Refused(error.title, problem(error)) from error
+        if person is None:
+            error = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
+            raise Refused(error.title, problem(error))
+        self._tabs[sid] = _Tab(person, cookie)
+
+    async def on_disconnect(self, sid: str, reason: str = "") -> None:
+        """End what the socket held."""
+        tab = self._tabs.pop(sid, None)
+        if tab is not None:
+            for key in list(tab.channels):
+                await self._release(sid, tab, key)
+
+    async def on_sub(self, sid: str, data: object = None) -> Json:
+        """Watch a channel from a position, or fetch the next page on the way to its head.
+
+        Returns:
+            `{ok: true, channel, epoch, first, head, after, reset, rows, more}`: `rows` follow seq `after`;
+            `more` says that another `sub` with the new `last` brings further ones; `reset` that what the tab
+            had belongs to another epoch; or `{ok: false, error}` with an RFC 9457 problem.
+        """
+        try:
+            tab = await self._tab(sid)
+            wish = _Subscribe.parse(data)
+            require(tab.person, Action.READ, wish.channel)
+            key = (tab.person.tenant, wish.channel)
+            await self._watch(sid, tab, key, wish.states)
+            head = await self._log.head(*key) or Head("", 1, 0)
+            after, reset = _start(head, wish)
+            rows = await self._log.read(*key, after=after, limit=PAGE)
+        except RealtimeError as error:
+            return {"ok": False, "error": problem(error)}
+        reached = rows[-1].seq if rows else after
+        return {
+            "ok": True,
+            "channel": str(wish.channel),
+            "epoch": head.epoch,
+            "first": head.first,
+            "head": head.last,
+            "after": after,
+            "reset": reset,
+            "rows": [message.row() for message in rows],
+            "more": reached < head.last and bool(rows),
+        }
+
+    async def on_unsub(self, sid: str, data: object = None) -> Json:
+        """Watch a channel no longer; `{channel}` in, `{ok: true}` or a problem out."""
+        try:
+            tab = await self._tab(sid)
+            channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
+        except RealtimeError as error:
+            return {"ok": False, "error": problem(error)}
+        await self._release(sid, tab, (tab.person.tenant, channel))
+        return {"ok": True}
+
+    async def on_echo(self, sid: str, data: object = None) -> Json:
+        """Answer at once, so that the tab knows how long a round trip takes; says nothing to anybody else."""
+        return {"ok": sid in self._tabs}
+
+    async def on_lobby(self, sid: str, data: object = None) -> Json:
+        """Look at the tenant's list of channels, live; `{ok: true, rows}` or a problem out."""
+        try:
+            tab = await self._tab(sid)
+            tenant = require(tab.person, Action.LIST, None).tenant
+            await self.enter_room(sid, lobby_room(tenant))
+            return {"ok": True, "rows": await self.lobby.enter(tenant)}
+        except RealtimeError as error:
+            return {"ok": False, "error": problem(error)}
+
+    def watching(self, tenant: uuid.UUID) -> dict[ChannelName, int]:
+        """How many tabs of this worker watch each of a tenant's channels."""
+        return {key[1]: len(sids) for key, sids in self._watchers.items() if key[0] == tenant}
+
+    async def close_session(self, session_id: uuid.UUID) -> None:
+        """End the feeds of a browser that signed out."""
+        for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
+            await self.disconnect(sid)
+
+    async def _tab(self, sid: str) -> _Tab:
+        """The socket's tab, with its session looked at again.
+
+        Raises:
+            NotAuthenticated: the session has ended since.
+        """
+        tab = self._tabs.get(sid)
+        person = await self._gate.by_cookie(tab.cookie) if tab else None
+        if tab is None or person is None:
+            raise NotAuthenticated("The session has ended.", remedy="Sign in and reload the page.")
+        tab.person = person
+        return tab
+
+    async def _watch(self, sid: str, tab: _Tab, key: ChannelKey, states: tuple[str, ...]) -> None:
+        try:
+            if key not in tab.channels:
+                if len(tab.channels) >= self._max_channels:
+                    raise RateLimited(f"One tab may watch {self._max_channels} channels.", retry_after_s=60)
+                # Every tab attaches, so that none goes on before the hub follows the channel.
+                await self._hub.attach(key, self._send_frame)
+                tab.channels[key] = {}
+                self._watchers.setdefault(key, set()).add(sid)
+                await self.enter_room(sid, room_of(key))
+            sinks = tab.channels[key]
+            for state in states:
+                if state not in sinks:
+                    sink = await self._sink_for_state(self._client_token(sid), state, key[1])
+                    if sink is not None:
+                        await self._hub.attach(key, sink)
+                        sinks[state] = sink
+        except BaseException:
+            await self._release(sid, tab, key)
+            raise
+        if sid not in self._tabs:  # the socket went while we waited
+            await self._release(sid, tab, key)
+
+    async def _release(self, sid: str, tab: _Tab, key: ChannelKey) -> None:
+        sinks = tab.channels.pop(key, None)
+        if sinks is None:
+            return
+        for sink in (*sinks.values(), self._send_frame):
+            await self._hub.detach(key, sink)
+        if sid in self._tabs:
+            await self.leave_room(sid, room_of(key))
+        watchers = self._watchers[key]
+        watchers.discard(sid)
+        if not watchers:
+            del self._watchers[key]
+
+    def _send_frame(self, frame: Frame) -> None:
+        data = {
+            "channel": str(frame.channel),
+            "epoch": frame.epoch,
+            "rows": [message.row() for message in frame.messages],
+        }
+        send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
+
+    def _send_lobby(self, tenant: uuid.UUID, rows: list[Json]) -> int:
+        room = lobby_room(tenant)
+        if not rows:
+            return sum(1 for _ in self.server.manager.get_participants(NAMESPACE, room))
+        return send_to_room(self.server, NAMESPACE, room, "lobby", rows)
+
+    def _client_token(self, sid: str) -> str:
+        """The Reflex client token linked to the same WebSocket; not taken from what the client claims."""
+        server: AsyncServer = self.server
+        engine_id = server.manager.eio_sid_from_sid(sid, NAMESPACE)
+        event_sid = server.manager.sid_from_eio_sid(engine_id, EVENT_NAMESPACE)
+        namespace: Any = server.namespace_handlers.get(EVENT_NAMESPACE)
+        return str(namespace.sid_to_token.get(event_sid, "")) if namespace else ""
+
+
+def room_of(key: ChannelKey) -> str:
+    """The room of a tenant's channel."""
+    return f"{key[0]}/{key[1]}"
+
+
+def lobby_room(tenant: uuid.UUID) -> str:
+    """The room of those who look at a tenant's list."""
+    return f"{tenant}/lobby"
+
+
+def problem(error: RealtimeError) -> Json:
+    """An error as an RFC 9457 problem object."""
+    return {
+        "status": error.status,
+        "title": error.title,
+        "detail": error.detail,
+        "field": error.field,
+        "remedy": error.remedy,
+        "retryable": error.retryable,
+    }
+
+
+def _start(head: Head, wish: _Subscribe) -> tuple[int, bool]:
+    """After which seq the rows begin, and whether what the tab has is void."""
+    known = wish.last is not None and wish.epoch == head.epoch and wish.last <= head.last
+    began_empty = wish.last == 0 and not wish.epoch  # it watched from before the channel's first event
+    if wish.last is not None and (known or began_empty):
+        return max(wish.last, head.first - 1), False
+    return max(head.first - 1, head.last - wish.rewind), wish.last is not None and wish.epoch != ""

@@ -1,0 +1,309 @@
+"""The hub: one per worker. Brings each watched channel's messages into order and hands them on in frames.
+
+Messages come from this worker's bridge and from the provider, possibly doubled, reordered or lost.
+`seq <= last` is dropped; a hole waits a moment for a straggler and is then read from the log; a sweep
+compares every watched channel with its head, so that a loss makes a feed slower, never wrong.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import Clock
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.messages import Head, Message
+from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
+from realtime_ui.persistence.event_log import ChannelKey
+from realtime_ui.providers.base import RealtimeProvider, WireMessage
+
+logger = logging.getLogger(__name__)
+
+PAGE = 500
+EARLY_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Consecutive messages of one channel; empty when only the epoch changed."""
+
+    tenant: uuid.UUID
+    channel: ChannelName
+    epoch: str
+    messages: tuple[Message, ...]
+
+
+Sink = Callable[[Frame], None]
+"""Called with every frame of a channel, in order; must not block."""
+
+
+class LogReader(Protocol):
+    """What the hub needs of the log."""
+
+    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
+        """Where a channel stands."""
+        ...
+
+    async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
+        """Where several channels stand."""
+        ...
+
+    async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int) -> list[Message]:
+        """A page of a channel, oldest first."""
+        ...
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A channel that somebody here watches."""
+
+    key: ChannelKey
+    sinks: dict[Sink, int] = field(default_factory=dict)  # with how often each attached
+    ready: bool = False
+    attached: bool = False
+    epoch: str = ""
+    last: int = 0
+    seen: int = 0  # the highest seq known to exist
+    early: dict[int, Message] = field(default_factory=dict)
+    buffer: list[Message] = field(default_factory=list)
+    window_open: bool = False
+    reading: "asyncio.Task[None] | None" = None
+
+
+class RealtimeHub:
+    """Orders and hands on. `start` and `stop` own the sweep and all reads.
+
+    Args:
+        log: the truth.
+        provider: the wire, connected by whoever made it.
+        signer: tells own messages from foreign ones.
+        clock: tells the time.
+        record_foreign: takes (message, tenant, channel) of what somebody else published.
+        frame_window_s: messages within it after a frame share the next one.
+        gap_wait_s: how long a hole waits for a straggler.
+        sweep_interval_s: how often heads are compared.
+    """
+
+    def __init__(
+        self,
+        log: LogReader,
+        provider: RealtimeProvider,
+        signer: Signer,
+        clock: Clock,
+        record_foreign: Callable[[WireMessage, uuid.UUID, ChannelName], None],
+        *,
+        frame_window_s: float,
+        gap_wait_s: float,
+        sweep_interval_s: float,
+    ) -> None:
+        self._log = log
+        self._provider = provider
+        self._signer = signer
+        self._clock = clock
+        self._record_foreign = record_foreign
+        self._frame_window_s = frame_window_s
+        self._gap_wait_s = gap_wait_s
+        self._sweep_interval_s = sweep_interval_s
+        self._watched: dict[ChannelKey, _Watched] = {}
+        self._locks: WeakValueDictionary[ChannelKey, asyncio.Lock] = WeakValueDictionary()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to sweep."""
+        self._sweeper = asyncio.create_task(self._sweep_forever(), name="hub-sweep")
+
+    async def stop(self) -> None:
+        """End the sweep and every read; forget who watches."""
+        reads = [watched.reading for watched in self._watched.values() if watched.reading]
+        tasks = [task for task in (self._sweeper, *reads) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watched.clear()
+
+    async def attach(self, key: ChannelKey, sink: Sink) -> None:
+        """Begin to hand a channel's frames to `sink`: all that comes after the head as it is now.
+
+        A sink that attaches twice is called once a frame and stays until it detached twice.
+
+        Raises:
+            DatabaseUnavailable: the head cannot be read.
+        """
+        async with self._lock(key):
+            watched = self._watched.get(key) or await self._open(key)
+            watched.sinks[sink] = watched.sinks.get(sink, 0) + 1
+
+    async def detach(self, key: ChannelKey, sink: Sink) -> None:
+        """Stop handing frames to `sink`; the last one to go detaches the channel from the provider."""
+        async with self._lock(key):
+            watched = self._watched.get(key)
+            if watched is None or sink not in watched.sinks:
+                return
+            watched.sinks[sink] -= 1
+            if not watched.sinks[sink]:
+                del watched.sinks[sink]
+            if not watched.sinks:
+                await self._close(watched)
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Take committed messages from this worker's bridge."""
+        touched: dict[ChannelKey, _Watched] = {}
+        for message in messages:
+            watched = self._watched.get((message.tenant, message.channel))
+            if watched is not None:
+                self._accept(watched, message)
+                touched[watched.key] = watched
+        for watched in touched.values():
+            self._flush(watched)
+
+    def _on_wire(self, channel: str, wire: WireMessage) -> None:
+        message = self._signer.from_wire(channel, wire)
+        if message is None:
+            self._record_foreign(wire, *parse_wire_channel(channel))
+        else:
+            self.deliver([message])
+
+    def _lock(self, key: ChannelKey) -> asyncio.Lock:
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
+
+    async def _open(self, key: ChannelKey) -> _Watched:
+        watched = self._watched[key] = _Watched(key)
+        try:
+            await self._attach_to_wire(watched)
+            self._begin_at(watched, await self._log.head(*key))
+        except BaseException:
+            await self._close(watched)
+            raise
+        return watched
+
+    async def _close(self, watched: _Watched) -> None:
+        self._watched.pop(watched.key, None)
+        if watched.reading:
+            watched.reading.cancel()
+        try:
+            await self._provider.unsubscribe(wire_channel(*watched.key))
+        except RealtimeError as error:
+            logger.warning("Detaching %s failed: %s", watched.key[1], error)
+
+    async def _attach_to_wire(self, watched: _Watched) -> None:
+        try:
+            await self._provider.subscribe(wire_channel(*watched.key), self._on_wire)
+            watched.attached = True
+        except RealtimeError as error:
+            # The sweep feeds the channel from the log and tries again.
+            logger.warning("Attaching %s failed, the sweep goes on: %s", watched.key[1], error)
+
+    def _begin_at(self, watched: _Watched, head: Head | None) -> None:
+        watched.epoch, watched.last = (head.epoch, head.last) if head else ("", 0)
+        watched.ready = True
+        early, watched.early = watched.early, {}
+        for seq in sorted(early):
+            self._accept(watched, early[seq])
+        self._flush(watched)
+
+    def _accept(self, watched: _Watched, message: Message) -> None:
+        if not watched.ready:
+            watched.early[message.seq] = message
+            return
+        if message.epoch != watched.epoch:
+            if watched.epoch == "":  # the channel's first event
+                watched.epoch = message.epoch
+            else:
+                self._read(watched)
+                return
+        if message.seq <= watched.last:
+            return
+        watched.seen = max(watched.seen, message.seq)
+        if message.seq > watched.last + 1:
+            if len(watched.early) < EARLY_LIMIT:
+                watched.early[message.seq] = message
+            self._read(watched)
+            return
+        self._push(watched, message)
+        while following := watched.early.pop(watched.last + 1, None):
+            self._push(watched, following)
+
+    def _push(self, watched: _Watched, message: Message) -> None:
+        watched.last = message.seq
+        watched.buffer.append(message)
+
+    def _flush(self, watched: _Watched) -> None:
+        """Send what has gathered, unless a frame went out less than a window ago; then the window's end does."""
+        if watched.window_open or not watched.buffer:
+            return
+        messages, watched.buffer = tuple(watched.buffer), []
+        self._hand_on(watched, messages)
+        if self._frame_window_s:
+            watched.window_open = True
+            self._clock.call_later(self._frame_window_s, lambda: self._end_window(watched))
+
+    def _end_window(self, watched: _Watched) -> None:
+        watched.window_open = False
+        self._flush(watched)
+
+    def _hand_on(self, watched: _Watched, messages: tuple[Message, ...]) -> None:
+        frame = Frame(*watched.key, watched.epoch, messages)
+        for sink in list(watched.sinks):
+            try:
+                sink(frame)
+            except Exception:
+                logger.exception("A sink of %s failed", watched.key[1])
+
+    def _read(self, watched: _Watched) -> None:
+        """See to it that a hole (or a new epoch) is looked up in the log, by one task per channel."""
+        if watched.reading is None or watched.reading.done():
+            watched.reading = asyncio.create_task(self._read_holes(watched), name=f"hub-read {watched.key[1]}")
+
+    async def _read_holes(self, watched: _Watched) -> None:
+        await self._clock.sleep(self._gap_wait_s)
+        try:
+            head = await self._log.head(*watched.key)
+            if head is not None and head.epoch != watched.epoch:
+                self._restart(watched, head)
+                return
+            while head is not None and watched.last < max(head.last, watched.seen):
+                before = watched.last
+                for message in await self._log.read(*watched.key, after=before, limit=PAGE):
+                    if message.seq != watched.last + 1 and watched.last + 1 < head.first:
+                        watched.last = message.seq - 1  # pruned below: tabs show the gap themselves
+                    self._accept(watched, message)
+                self._flush(watched)
+                if watched.last == before:
+                    return
+        except RealtimeError as error:
+            logger.warning("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
+
+    def _restart(self, watched: _Watched, head: Head) -> None:
+        """The log counts anew: begin at its head and let every tab start over."""
+        watched.epoch, watched.last, watched.seen = head.epoch, head.last, head.last
+        watched.early.clear()
+        watched.buffer.clear()
+        self._hand_on(watched, ())
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await self._clock.sleep(self._sweep_interval_s)
+            try:
+                await self._sweep()
+            except RealtimeError as error:
+                logger.warning("The sweep failed and is repeated: %s", error)
+            except Exception:
+                logger.exception("The sweep failed and is repeated")
+
+    async def _sweep(self) -> None:
+        watched = {key: each for key, each in self._watched.items() if each.ready}
+        for each in watched.values():
+            if not each.attached:
+                await self._attach_to_wire(each)
+        for key, head in (await self._log.heads(watched)).items():
+            each = watched[key]
+            if head.epoch != each.epoch or head.last > each.last:
+                each.seen = max(each.seen, head.last)
+                self._read(each)

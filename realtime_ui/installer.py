@@ -1,0 +1,58 @@
+"""`install(app)`: puts the realtime parts into a Reflex app."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import reflex as rx
+from reflex_base import constants
+from reflex_base.environment import environment
+from starlette.types import ASGIApp
+
+from realtime_ui.api.app import create_api
+from realtime_ui.api.guard import Guard
+from realtime_ui.components.views import connection_banner
+from realtime_ui.events.routes import Route
+from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
+from realtime_ui.runtime import Runtime
+from realtime_ui.settings import load_settings
+from realtime_ui.states.channel import StateSinks
+
+
+def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
+    """Give an app the API, the `/feed` namespace, the guard, the sign-in pages and the connection banner.
+
+    Args:
+        app: made by `rx.App(…)`; its `api_transformer` is taken.
+        routes: which channels the app's own event types go to, beside the default routes.
+
+    Returns:
+        the same app.
+    """
+    settings = load_settings()
+    assert app.sio is not None
+    server = app.sio
+    # The guard checks every origin, this socket's included, and knows the request's own host as well.
+    server.eio.cors_allowed_origins = "*"
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        async with Runtime(settings, server, StateSinks(app), routes=routes):
+            yield
+
+    app.register_lifespan_task(lifespan)
+    app.api_transformer = [create_api(), _guard]
+    app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
+    return app
+
+
+def _guard(inner: ASGIApp) -> ASGIApp:
+    settings = load_settings()
+    built = Path(constants.Dirs.WEB) / constants.Dirs.STATIC
+    return Guard(
+        inner,
+        allowed_origins=(settings.url, *settings.allowed_origins),
+        max_body_bytes=settings.max_body_bytes,
+        pages=built if environment.REFLEX_ENV_MODE.get() == constants.Env.PROD else None,
+        secure=settings.secure_cookies,
+    )

@@ -1,0 +1,71 @@
+"""A project: its feed, and its fields as the events left them."""
+
+from typing import Any
+
+import reflex as rx
+
+from realtime_ui.access.policy import Action, may
+from realtime_ui.components.live_feed import live_feed
+from realtime_ui.components.shell import shell
+from realtime_ui.components.views import current_fields
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.pages.routes import PROJECT
+from realtime_ui.runtime import current
+from realtime_ui.states.channel import ChannelState
+from realtime_ui.states.principal import person_of
+from realtime_ui.states.session import SessionState
+
+
+class ProjectState(ChannelState, rx.State):
+    """Which project is open."""
+
+    title: str = ""
+    fields: dict[str, list[Any]] = {}
+    problem: str = ""
+
+    @rx.event
+    async def open(self) -> None:
+        """Watch the project in the address, and fold what the log says of its fields."""
+        self.unsubscribe()
+        self.title, self.fields, self.problem = "", {}, ""
+        person = await person_of(self)
+        try:
+            channel = ChannelName.parse(f"project:{getattr(self, 'project_id', '')}")
+            if person is None or not may(person, Action.READ, channel, person.tenant):
+                return
+            runtime = current()
+            self.title = await runtime.channels.title(person.tenant, channel) or channel.id
+            fields = await runtime.log.fold(person.tenant, channel)
+        except RealtimeError as error:
+            self.problem = error.detail
+            return
+        self.fields = {name: [value, seq] for name, (value, seq) in fields.items()}
+        self.subscribe(str(channel), rewind=50)
+
+
+@rx.page(PROJECT, title="Project · Realtime UI", on_load=[SessionState.load, ProjectState.open])
+def project() -> rx.Component:
+    """The project page."""
+    return shell(
+        rx.el.div(
+            rx.el.header(
+                rx.el.span("project", class_name="rt-kind", custom_attrs={"data-kind": "project"}),
+                rx.el.h1(ProjectState.title),
+                class_name="rt-page-head",
+            ),
+            rx.cond(ProjectState.problem, rx.el.p(ProjectState.problem, role="alert", class_name="rt-problem")),
+            rx.el.section(
+                rx.el.h2("Activity"),
+                rx.cond(ProjectState.channel, live_feed(ProjectState, label="Project activity")),
+                class_name="rt-panel rt-panel-feed",
+            ),
+            rx.el.aside(
+                rx.el.h2("Now"),
+                rx.cond(ProjectState.channel, current_fields(ProjectState, ProjectState.fields)),
+                class_name="rt-panel rt-panel-fields",
+                aria_label="Current fields",
+            ),
+            class_name="rt-page",
+        )
+    )

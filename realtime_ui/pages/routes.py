@@ -1,0 +1,10 @@
+"""The pages' addresses: patterns for Reflex, builders for links."""
+
+HOME = "/"
+SIGN_IN = "/sign-in"
+SET_UP = "/set-up"
+PROJECT = "/projects/[project_id]"
+SESSION = "/sessions/[session_id]"
+
+CHANNEL_PAGES = {"project": "/projects/{id}", "session": "/sessions/{id}"}
+"""Which channel types have a page, and where."""

@@ -1,0 +1,100 @@
+"""A session: its feed, and a line to say something on it."""
+
+import uuid
+from typing import Any
+
+import reflex as rx
+
+from realtime_ui.access.policy import Action, may
+from realtime_ui.components.live_feed import live_feed
+from realtime_ui.components.shell import shell
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.pages.routes import SESSION
+from realtime_ui.runtime import current
+from realtime_ui.states.channel import ChannelState
+from realtime_ui.states.principal import person_of
+from realtime_ui.states.session import SessionState
+
+MAX_MESSAGE = 4_000
+
+
+class SessionPageState(ChannelState, rx.State):
+    """Which session is open, and what is being said on it."""
+
+    title: str = ""
+    problem: str = ""
+
+    @rx.event
+    async def open(self) -> None:
+        """Watch the session in the address."""
+        self.unsubscribe()
+        self.title, self.problem = "", ""
+        person = await person_of(self)
+        try:
+            channel = ChannelName.parse(f"session:{getattr(self, 'session_id', '')}")
+            if person is None or not may(person, Action.READ, channel, person.tenant):
+                return
+            self.title = await current().channels.title(person.tenant, channel) or channel.id
+        except RealtimeError as error:
+            self.problem = error.detail
+            return
+        self.subscribe(str(channel), rewind=50)
+
+    @rx.event
+    async def post(self, form: dict[str, Any]) -> None:
+        """Say something on the session, as the signed-in person, through the bus."""
+        self.problem = ""
+        text = str(form.get("text", "")).strip()
+        person = await person_of(self)
+        if person is None or not self.channel or not text:
+            return
+        if len(text) > MAX_MESSAGE:
+            self.problem = f"A message has at most {MAX_MESSAGE:,} characters; this one has {len(text):,}."
+            return
+        payload = {
+            "sessionId": ChannelName.parse(self.channel).id,
+            "messageId": uuid.uuid4().hex,
+            "text": text,
+            "author": {"id": str(person.id), "name": person.name},
+        }
+        try:
+            await self.publish("session.message", payload)
+        except RealtimeError as error:
+            self.problem = " ".join(filter(None, (error.detail, error.remedy)))
+
+
+@rx.page(SESSION, title="Session · Realtime UI", on_load=[SessionState.load, SessionPageState.open])
+def session() -> rx.Component:
+    """The session page."""
+    return shell(
+        rx.el.div(
+            rx.el.header(
+                rx.el.span("session", class_name="rt-kind", custom_attrs={"data-kind": "session"}),
+                rx.el.h1(SessionPageState.title),
+                class_name="rt-page-head",
+            ),
+            rx.el.section(
+                rx.el.h2("Conversation"),
+                rx.cond(SessionPageState.channel, live_feed(SessionPageState, label="Session messages")),
+                rx.cond(
+                    SessionPageState.problem, rx.el.p(SessionPageState.problem, role="alert", class_name="rt-problem")
+                ),
+                rx.el.form(
+                    rx.el.input(
+                        name="text",
+                        placeholder="Write a message",
+                        aria_label="Message",
+                        auto_complete="off",
+                        max_length=MAX_MESSAGE,
+                    ),
+                    rx.el.button("Send", type="submit", class_name="rt-primary"),
+                    on_submit=SessionPageState.post,
+                    reset_on_submit=True,
+                    class_name="rt-composer",
+                ),
+                class_name="rt-panel rt-panel-feed",
+            ),
+            class_name="rt-page rt-page-single",
+        )
+    )

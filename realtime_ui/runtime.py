@@ -1,0 +1,169 @@
+"""One worker's parts, built from Settings, started and stopped in order."""
+
+import asyncio
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+
+from socketio import AsyncServer
+
+from realtime_ui.access.gate import Gate
+from realtime_ui.access.limits import RateLimiter
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import Clock, SystemClock
+from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
+from realtime_ui.core.messages import Event
+from realtime_ui.events.bridge import Bridge
+from realtime_ui.events.bus import EventBus
+from realtime_ui.events.routes import Route, Routes
+from realtime_ui.events.wire import Signer
+from realtime_ui.hub.feed import FeedNamespace, SinkFactory
+from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.persistence.channels import ChannelRepository
+from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.people import PeopleRepository
+from realtime_ui.providers.base import WireMessage
+from realtime_ui.providers.factory import create_realtime_client
+from realtime_ui.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FOREIGN_LIMIT = 1_000
+
+
+class Runtime:
+    """An async context manager: all parts run inside the block and are stopped, in reverse, at its end.
+
+    Args:
+        settings: with `database_url` and `secret_key` set (the parent process sees to both).
+        server: the Socket.IO server that tabs connect to.
+        sink_for_state: makes sinks for state classes that want messages.
+        routes: an app's own routes, beside the default ones.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: AsyncServer,
+        sink_for_state: SinkFactory,
+        *,
+        routes: Sequence[Route] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        if not settings.database_url or not settings.secret_key:
+            raise RuntimeError(
+                "DATABASE_URL and SECRET_KEY are not set; start with `python -m realtime_ui serve`, "
+                "which starts a database and makes a key where they are missing."
+            )
+        self.settings = settings
+        clock = clock or SystemClock()
+        client_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        signer = Signer(settings.secret_key)
+        self._client_id = client_id
+        self._server = server
+        self._stack = AsyncExitStack()
+        self._foreign: asyncio.Queue[tuple[WireMessage, uuid.UUID, ChannelName]] = asyncio.Queue(FOREIGN_LIMIT)
+
+        self.database = Database(settings.database_url, pool=settings.database_pool)
+        self.log = EventLog(self.database)
+        self.channels = ChannelRepository(self.database)
+        self.people = PeopleRepository(self.database)
+        self.gate = Gate(
+            self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code
+        )
+        rate = settings.emit_rate_per_key
+        self.emit_limit = RateLimiter(rate, burst=2 * rate, clock=clock)
+        self.provider = create_realtime_client(settings.realtime_provider, settings)
+        self.hub = RealtimeHub(
+            self.log,
+            self.provider,
+            signer,
+            clock,
+            self._take_foreign,
+            frame_window_s=settings.frame_window_ms / 1000,
+            gap_wait_s=settings.gap_wait_ms / 1000,
+            sweep_interval_s=settings.sweep_interval_s,
+        )
+        self.bridge = Bridge(
+            self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock
+        )
+        self.bus = EventBus(Routes(routes), self.log, self.bridge)
+        self.feed = FeedNamespace(
+            self.hub,
+            self.log,
+            self.gate,
+            sink_for_state,
+            self.channels,
+            clock,
+            max_channels=settings.subscriptions_per_socket,
+        )
+
+    async def __aenter__(self) -> "Runtime":
+        """Start everything, the lowest first."""
+        enter = self._stack.push_async_callback
+        enter(self.database.close)
+        await self.log.start()
+        enter(self.log.stop)
+        try:
+            await self.provider.connect(self._client_id)
+        except ProviderUnavailable as error:
+            logger.warning("The provider is away; feeds go on from the log until it is back: %s", error)
+        enter(self.provider.disconnect)
+        await self.hub.start()
+        enter(self.hub.stop)
+        await self.bridge.start()
+        enter(self.bridge.stop)
+        enter(self.bus.stop)
+        foreign = asyncio.create_task(self._record_foreign(), name="record-foreign")
+        self._stack.callback(foreign.cancel)
+        self._server.register_namespace(self.feed)
+        await self.feed.lobby.start()
+        enter(self.feed.lobby.stop)
+        _running.append(self)
+        self._stack.callback(_running.remove, self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything, the highest first."""
+        await self._stack.aclose()
+
+    def _take_foreign(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
+        try:
+            self._foreign.put_nowait((wire, tenant, channel))
+        except asyncio.QueueFull:
+            logger.warning("Too many foreign messages at once; %s on %s was dropped", wire.id, channel)
+
+    async def _record_foreign(self) -> None:
+        """Store what others published, one after another, so that their order holds."""
+        while True:
+            wire, tenant, channel = await self._foreign.get()
+            try:
+                emitter = f"foreign:{wire.client_id}"
+                event = Event.create(wire.name, wire.data, tenant, id=wire.id, emitted_by=emitter)
+                await self.bus.record_foreign(event, channel)
+            except RealtimeError as error:
+                logger.warning("A foreign message on %s was refused: %s", channel, error)
+            except Exception:
+                logger.exception("A foreign message on %s was not recorded", channel)
+
+
+_running: list[Runtime] = []
+
+
+def current() -> Runtime:
+    """The runtime of this worker.
+
+    Raises:
+        RuntimeError: the app has not started, or `install(app)` was not called.
+    """
+    if not _running:
+        raise RuntimeError("No runtime: call install(app), and use it only while the app runs.")
+    return _running[-1]

@@ -1,0 +1,225 @@
+"""The parent process: owns the database, migrates it, builds the pages, keeps a worker alive, ends it all.
+
+It serves nothing itself. The worker is uvicorn with the Reflex app; one that dies is started again after a
+pause that doubles while it keeps dying. SIGTERM and Ctrl-C end everything within 10 s, open tabs or not.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import fasteners
+import httpx
+
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
+from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.migrate import upgrade
+from realtime_ui.persistence.people import PeopleRepository
+from realtime_ui.settings import Settings
+
+STOP_S = 6.0
+DRAIN_S = 3
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
+HEALTHY_S = 20.0
+TRIES_BEFORE_READY = 4
+CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
+
+
+class CannotStart(Exception):
+    """Why the start ends here, in one sentence for the terminal."""
+
+
+class Parent:
+    """One run of the parent process.
+
+    Args:
+        settings: as read from the environment.
+        root: the folder of the app, where its `rxconfig.py` is.
+        development: run `reflex run` in place of the production build.
+    """
+
+    def __init__(self, settings: Settings, root: Path, *, development: bool) -> None:
+        self._settings = settings
+        self._root = root
+        self._development = development
+        self._environment: dict[str, str] = {}
+        self._stopping = asyncio.Event()
+        self._ready = False
+
+    async def run(self) -> None:
+        """Start everything, keep it running, and end it at SIGTERM, Ctrl-C or `CannotStart`.
+
+        Raises:
+            CannotStart: a setting is wrong, the port is taken, or the worker never came up.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        with ExitStack() as owned:
+            self._check_port()
+            url = self._settings.database_url or self._start_database(owned)
+            await asyncio.to_thread(upgrade, url)
+            code = await _setup_code(url)
+            secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
+            self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
+            if not self._development:
+                await self._build()
+            if not self._stopping.is_set():
+                await self._keep_worker(code)
+
+    def _check_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._settings.host, self._settings.port))
+            except OSError as error:
+                raise CannotStart(
+                    f"Port {self._settings.port} on {self._settings.host} is not free ({error.strerror}); "
+                    "set PORT to another one."
+                ) from error
+
+    def _start_database(self, owned: ExitStack) -> str:
+        folder = self._settings.data_dir / "postgres"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = fasteners.InterProcessLock(folder.parent / "lock")
+        if not lock.acquire(blocking=False):
+            raise CannotStart(
+                f"Another Realtime UI runs on the database in {folder}; set DATA_DIR or DATABASE_URL for this one."
+            )
+        owned.callback(lock.release)
+        database = EmbeddedPostgres(folder)
+        owned.callback(database.stop)
+        say(f"Database   embedded PostgreSQL in {folder}")
+        return database.url
+
+    async def _build(self) -> None:
+        from realtime_ui.build import build_pages  # noqa: PLC0415  (loads Reflex)
+
+        start = time.monotonic()
+        try:
+            built = await asyncio.to_thread(build_pages, self._root)
+        except RuntimeError as error:
+            raise CannotStart(str(error)) from error
+        say(f"Pages      built in {time.monotonic() - start:.0f} s" if built else "Pages      unchanged")
+
+    async def _keep_worker(self, code: str) -> None:
+        pause, deaths = BACKOFF_MIN_S, 0
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            worker = await self._start_worker()
+            watch = asyncio.create_task(self._announce(code))
+            ended, stopping = asyncio.create_task(worker.wait()), asyncio.create_task(self._stopping.wait())
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            watch.cancel()
+            stopping.cancel()
+            if not ended.done():
+                await _end(worker)
+                return
+            deaths += 1
+            if not self._ready and deaths >= TRIES_BEFORE_READY:
+                raise CannotStart("The worker ended again and again before it was ready; see its last words above.")
+            if time.monotonic() - started > HEALTHY_S:
+                pause = BACKOFF_MIN_S
+            say(f"Worker     ended with {worker.returncode}; starting again in {pause:g} s")
+            await _either(self._stopping, pause)
+            pause = min(pause * 2, BACKOFF_MAX_S)
+
+    async def _start_worker(self) -> asyncio.subprocess.Process:
+        settings = self._settings
+        if self._development:
+            return await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "reflex", "run"),
+                cwd=self._root,
+                env={**os.environ, **self._environment, "REFLEX_CHECK_LATEST_VERSION": "false"},
+                start_new_session=True,
+            )
+        from realtime_ui.build import app_target, serving_environment  # noqa: PLC0415  (loads Reflex)
+
+        command = (
+            *(sys.executable, "-m", "uvicorn", app_target(self._root), "--factory"),
+            *("--host", settings.host, "--port", str(settings.port)),
+            *("--log-level", "warning", "--no-access-log", "--no-server-header"),
+            *("--timeout-graceful-shutdown", str(DRAIN_S)),
+            # 41 instead of 15 µs a delivery, for frames that are small anyway.
+            *("--ws-per-message-deflate", "false"),
+            *("--ws-max-size", "1000000"),
+        )
+        environment = {**os.environ, **self._environment, **serving_environment()}
+        # A session of its own: Ctrl-C reaches the parent alone, which ends the worker in order.
+        return await asyncio.create_subprocess_exec(
+            *command, cwd=self._root, env=environment, start_new_session=True
+        )
+
+    async def _announce(self, code: str) -> None:
+        """Say where the app is as soon as it answers."""
+        if self._ready:
+            return
+        host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host  # noqa: S104
+        port = DEVELOPMENT_PORT if self._development else self._settings.port
+        async with httpx.AsyncClient() as client:
+            while True:
+                try:
+                    if (await client.get(f"http://{host}:{port}/ping")).is_success:
+                        break
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+        self._ready = True
+        say(f"Ready      {self._settings.url}")
+        if code:
+            say(f"First start: open {self._settings.url}/set-up and enter the code {code}")
+
+
+DEVELOPMENT_PORT = 8000
+
+
+def say(line: str) -> None:
+    """Tell the terminal."""
+    print(line, flush=True)
+
+
+async def _setup_code(url: str) -> str:
+    """A code for the set-up page while nobody can sign in, else ""."""
+    database = Database(url, pool=2)
+    try:
+        if await PeopleRepository(database).any_person():
+            return ""
+    except RealtimeError as error:
+        raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
+    finally:
+        await database.close()
+    letters = [secrets.choice(CODE_LETTERS) for _ in range(8)]
+    return "".join(letters[:4]) + "-" + "".join(letters[4:])
+
+
+async def _end(worker: asyncio.subprocess.Process) -> None:
+    """Ask the worker's whole session to end; make it after `STOP_S` seconds."""
+    _signal(worker, signal.SIGTERM)
+    try:
+        await asyncio.wait_for(worker.wait(), STOP_S)
+    except TimeoutError:
+        say("Worker     did not end in time and is killed")
+    _signal(worker, signal.SIGKILL)  # stragglers of its session, too
+    await worker.wait()
+
+
+def _signal(worker: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    try:
+        os.killpg(worker.pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+async def _either(event: asyncio.Event, seconds: float) -> None:
+    """Wait until the event or for `seconds` seconds, whichever is first."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        pass

@@ -1,0 +1,52 @@
+"""Vars that live in the browser: what must be true while the socket is down cannot be server state.
+
+Each is an ordinary Var for components (`rx.badge(Project.status)`); its value comes from `feed_client.js`.
+"""
+
+from typing import Any, Generic, TypeVar, overload
+
+import reflex as rx
+from reflex_base.utils.imports import ImportVar
+from reflex_base.vars import VarData
+
+T = TypeVar("T")
+
+FEED_CLIENT = rx.asset("feed_client.js", shared=True)
+LIBRARY = FEED_CLIENT.importable_path
+
+
+class ClientVar(Generic[T]):
+    """Declared on a state class, gives a Var of that class.
+
+    Args:
+        hook: the React hook of `feed_client.js` that gives the object.
+        field: which of its fields; also the type's name in JavaScript.
+        type_: the Python type of the value.
+        of_channel: whether the hook takes the class's `channel`.
+    """
+
+    def __init__(self, hook: str, field: str, type_: type[T], *, of_channel: bool = False) -> None:
+        self._hook = hook
+        self._field = field
+        self._type = type_
+        self._of_channel = of_channel
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> "rx.Var[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any]) -> T: ...
+    def __get__(self, instance: object | None, owner: type[Any]) -> Any:
+        """The Var, on the class; an instance on the server has no such value."""
+        if instance is not None:
+            raise AttributeError(f"{self._field} lives in the browser; use it in components, as {owner.__name__}.{self._field}.")
+        name = self._hook
+        argument, data = "", None
+        if self._of_channel:
+            channel = owner.channel
+            argument, data = str(channel), channel._get_all_var_data()
+            name = f"{self._hook}_{owner.get_full_name().replace('.', '_')}"
+        hooks = {f"const {name}_ = {self._hook}({argument})": None}
+        own = VarData(imports={LIBRARY: [ImportVar(tag=self._hook)]}, hooks=hooks)
+        # The channel's own hooks come first: the call above reads what they declare.
+        var_data = VarData.merge(data, own)
+        return rx.Var(f"{name}_.{self._field}", _var_type=self._type, _var_data=var_data).guess_type()

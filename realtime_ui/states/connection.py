@@ -1,0 +1,24 @@
+"""`ConnectionState`: how the tab's own connection stands (what `useRealtimeConnection` was)."""
+
+from typing import Any, ClassVar
+
+import reflex as rx
+
+from realtime_ui.states.client_vars import ClientVar
+
+
+class ConnectionState(rx.State):
+    """Client-side Vars only, so that they stay true while the connection is down.
+
+    `status` is `connecting`, `connected`, `disconnected` (being retried) or `failed` (refused, see `error`).
+    `online` says whether the device has a network at all. `latency` is the last round trip in ms, `since`
+    the time in ms since the epoch when the status began, `client_id` the connection's id.
+    """
+
+    status: ClassVar[Any] = ClientVar("useConnection", "status", str)
+    is_connected: ClassVar[Any] = ClientVar("useConnection", "is_connected", bool)
+    online: ClassVar[Any] = ClientVar("useConnection", "online", bool)
+    error: ClassVar[Any] = ClientVar("useConnection", "error", str)
+    client_id: ClassVar[Any] = ClientVar("useConnection", "client_id", str)
+    latency: ClassVar[Any] = ClientVar("useConnection", "latency", int)
+    since: ClassVar[Any] = ClientVar("useConnection", "since", int)

@@ -1,0 +1,358 @@
+/**
+ * The browser's end of the `/feed` namespace: one store for the tab's connection and its feeds.
+ *
+ * Reflex owns the WebSocket. This module notices its `/_event` socket when it connects, opens `/feed` as a
+ * second namespace on the same connection, and keeps every feed in step with the log by seq: frames that
+ * arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
+ */
+import { Socket } from "socket.io-client";
+import { useEffect, useSyncExternalStore } from "react";
+
+const EVENT_NAMESPACE = "/_event";
+const NAMESPACE = "/feed";
+const ACK_TIMEOUT_MS = 10_000;
+const RETRY_MS = 1_000;
+const PING_MS = 30_000;
+const KEEP_ROWS = 500; // in the list while its end is in view
+const KEEP_ROWS_READING = 3_000; // while somebody reads further up
+const KEEP_WAITING_FRAMES = 500;
+
+const now = () => Date.now();
+const isBrowser = typeof window !== "undefined";
+
+// ---- A value that components can watch -------------------------------------------------------------
+
+class Store {
+  constructor(value) {
+    this.value = value;
+    this.listeners = new Set();
+    this.subscribe = (listener) => {
+      this.listeners.add(listener);
+      return () => this.listeners.delete(listener);
+    };
+    this.get = () => this.value;
+  }
+
+  set(change) {
+    this.value = { ...this.value, ...change };
+    for (const listener of [...this.listeners]) listener();
+  }
+}
+
+export const useStore = (store) =>
+  useSyncExternalStore(store.subscribe, store.get, store.get);
+
+// ---- The connection ---------------------------------------------------------------------------------
+
+/** status: connecting, connected, disconnected (being retried) or failed (refused). */
+export const connection = new Store({
+  status: "connecting",
+  is_connected: false,
+  online: isBrowser ? navigator.onLine : true,
+  error: "",
+  client_id: "",
+  latency: null, // ms, of a round trip
+  since: null, // ms since the epoch when the status began
+});
+
+let eventSocket = null;
+let feedSocket = null;
+
+const setStatus = (status, error = "") => {
+  const { value } = connection;
+  if (value.status === status && value.error === error) return;
+  connection.set({
+    status,
+    error,
+    is_connected: status === "connected",
+    client_id: status === "connected" ? (feedSocket?.id ?? "") : value.client_id,
+    since: value.status === status ? value.since : now(),
+  });
+};
+
+const wanted = () => feeds.size > 0 || lobby.watchers > 0;
+
+const adopt = (socket) => {
+  if (socket === eventSocket) return;
+  eventSocket = socket;
+  feedSocket?.off();
+  feedSocket?.disconnect();
+  feedSocket = socket.io.socket(NAMESPACE);
+  // Reflex creates its Manager so that nothing connects by itself: connect `/feed` after `/_event`.
+  socket.on("connect", () => (wanted() ? connectFeed() : setStatus("connected")));
+  socket.on("disconnect", () => setStatus("disconnected"));
+  socket.on("connect_error", (error) => setStatus("disconnected", error.message));
+  feedSocket.on("connect", () => {
+    setStatus("connected");
+    measureLatency();
+    for (const feed of feeds.values()) feed.sync();
+    lobby.sync();
+  });
+  feedSocket.on("disconnect", (reason) => {
+    for (const feed of feeds.values()) feed.pause();
+    if (reason === "io server disconnect") setStatus("failed", "You have been signed out.");
+    else setStatus("disconnected");
+  });
+  feedSocket.on("connect_error", (error) => {
+    const refusal = error.data;
+    if (refusal && !refusal.retryable) setStatus("failed", refusal.detail);
+    else setStatus("disconnected", error.message);
+  });
+  feedSocket.on("frame", (frame) => feeds.get(frame.channel)?.receive(frame));
+  feedSocket.on("lobby", (rows) => lobby.merge(rows));
+};
+
+const connectFeed = () => {
+  if (feedSocket && !feedSocket.connected && eventSocket?.connected) feedSocket.connect();
+};
+
+const measureLatency = async () => {
+  const start = performance.now();
+  try {
+    await feedSocket.timeout(ACK_TIMEOUT_MS).emitWithAck("echo");
+    connection.set({ latency: Math.round(performance.now() - start) });
+  } catch {
+    // The connection's own events tell that it is gone.
+  }
+};
+
+if (isBrowser) {
+  const connect = Socket.prototype.connect;
+  Socket.prototype.connect = function (...args) {
+    if (this.nsp === EVENT_NAMESPACE) adopt(this);
+    return connect.apply(this, args);
+  };
+  window.addEventListener("online", () => connection.set({ online: true }));
+  window.addEventListener("offline", () => connection.set({ online: false }));
+  // An open `/feed` would keep the WebSocket that Reflex closes when the page goes.
+  window.addEventListener("pagehide", () => feedSocket?.disconnect());
+  setInterval(() => feedSocket?.connected && measureLatency(), PING_MS);
+}
+
+/** Fetch from the API with the tab's cookie; in development it has another port than the page. */
+export const fetchApi = async (path) => {
+  const base = eventSocket ? new URL(eventSocket.io.uri).origin.replace(/^ws/, "http") : "";
+  const response = await fetch(base + path, { credentials: "include" });
+  const body = await response.json();
+  if (!response.ok) throw new Error([body.detail, body.remedy].filter(Boolean).join(" "));
+  return body;
+};
+
+// ---- Feeds ------------------------------------------------------------------------------------------
+
+const feeds = new Map();
+
+class Feed {
+  constructor(channel, rewind) {
+    this.channel = channel;
+    this.rewind = rewind;
+    this.states = new Set();
+    this.users = 0;
+    this.epoch = "";
+    this.last = null; // the highest seq held; null before the first answer
+    this.waiting = []; // frames that came while catching up
+    this.overflowed = false;
+    this.syncing = false;
+    this.again = false;
+    this.pinned = true; // the end of the list is in view
+    this.store = new Store({
+      status: "initialized",
+      error: "",
+      last_seq: 0,
+      first: 1,
+      head: 0,
+      rows: [], // messages, and {gap: count, seq} where the log no longer has some
+      loading: false,
+    });
+  }
+
+  /** Ask for what is missing, page by page, until the head is reached; then let the waiting frames in. */
+  async sync() {
+    this.again = this.syncing;
+    if (this.syncing || !feedSocket?.connected) return;
+    this.syncing = true;
+    const socket = feedSocket.id;
+    this.store.set({ status: "attaching" });
+    try {
+      do {
+        this.again = false;
+        while (await this.page());
+        this.overflowed = false;
+        const waiting = this.waiting;
+        this.waiting = [];
+        for (const frame of waiting) if (!this.accept(frame)) this.again = true;
+      } while (this.again || this.overflowed);
+      this.store.set({ status: "attached", error: "" });
+    } catch (problem) {
+      this.waiting = [];
+      const { retryable = true, detail, message, remedy } = problem;
+      const error = [detail ?? message, remedy].filter(Boolean).join(" ");
+      this.store.set({ status: retryable ? "suspended" : "failed", error });
+      if (retryable) setTimeout(() => this.users && this.sync(), RETRY_MS);
+    } finally {
+      this.syncing = false;
+      if (socket !== feedSocket?.id && feedSocket?.connected && this.users) this.sync();
+    }
+  }
+
+  async page() {
+    const answer = await feedSocket.timeout(ACK_TIMEOUT_MS).emitWithAck("sub", {
+      channel: this.channel,
+      last: this.last,
+      epoch: this.epoch,
+      rewind: this.rewind,
+      states: [...this.states],
+    });
+    if (!answer.ok) throw answer.error;
+    let { rows } = this.store.value;
+    if (answer.reset) rows = [];
+    else if (this.last !== null && answer.after > this.last) {
+      rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
+    }
+    this.epoch = answer.epoch;
+    this.last = answer.after;
+    this.store.set({ first: answer.first, head: answer.head });
+    this.append(rows, answer.rows);
+    return answer.more;
+  }
+
+  receive(frame) {
+    if (this.syncing) {
+      if (this.waiting.length < KEEP_WAITING_FRAMES) this.waiting.push(frame);
+      else this.overflowed = true;
+    } else if (!this.accept(frame)) this.sync();
+  }
+
+  /** Take a frame's new rows; false when it does not follow on what is held. */
+  accept(frame) {
+    const first = frame.rows[0];
+    if (frame.epoch !== this.epoch) {
+      if (this.epoch !== "" || this.last !== 0 || first?.seq !== 1) return false;
+      this.epoch = frame.epoch; // the channel's first event
+    }
+    const fresh = frame.rows.filter((row) => row.seq > this.last);
+    if (fresh.length === 0) return true;
+    if (fresh[0].seq !== this.last + 1) return false;
+    this.append(this.store.value.rows, fresh);
+    return true;
+  }
+
+  append(rows, fresh) {
+    if (fresh.length) this.last = fresh[fresh.length - 1].seq;
+    const all = fresh.length ? [...rows, ...fresh] : rows;
+    const keep = this.pinned ? KEEP_ROWS : KEEP_ROWS_READING;
+    const { head } = this.store.value;
+    this.store.set({
+      rows: all.length > keep ? all.slice(all.length - keep) : all,
+      last_seq: this.last ?? 0,
+      head: Math.max(head, this.last ?? 0),
+    });
+  }
+
+  /** Put the rows next below the oldest one shown before it. */
+  async loadOlder(limit = 100) {
+    const { rows, loading } = this.store.value;
+    if (loading || rows.length === 0) return;
+    this.store.set({ loading: true });
+    try {
+      const before = rows[0].gap ? rows[0].seq - rows[0].gap + 1 : rows[0].seq;
+      const path = `/api/channels/${encodeURIComponent(this.channel)}/history?before=${before}&limit=${limit}`;
+      const page = await fetchApi(path);
+      if (page.epoch !== this.epoch) return;
+      this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, error: "" });
+    } catch (error) {
+      this.store.set({ error: error.message });
+    } finally {
+      this.store.set({ loading: false });
+    }
+  }
+
+  pause() {
+    this.store.set({ status: "suspended" });
+  }
+}
+
+/** Hold a feed; the result lets it go. The last one to let go unsubscribes. */
+export const holdFeed = (channel, rewind, state) => {
+  let feed = feeds.get(channel);
+  if (!feed) {
+    feed = new Feed(channel, rewind);
+    feeds.set(channel, feed);
+  }
+  feed.users += 1;
+  if (state) feed.states.add(state);
+  connectFeed();
+  feed.sync();
+  announce();
+  return () => {
+    feed.users -= 1;
+    if (feed.users > 0) return;
+    feeds.delete(channel);
+    if (feedSocket?.connected) feedSocket.emit("unsub", { channel });
+    announce();
+  };
+};
+
+export const feedOf = (channel) => feeds.get(channel);
+
+// Components that only read a feed must hear when one appears or goes.
+const registry = new Store({ version: 0 });
+const announce = () => registry.set({ version: registry.value.version + 1 });
+const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first: 1, head: 0, rows: [], loading: false });
+
+/** What a feed's state is, for whoever shows it; holds nothing. */
+export const useFeed = (channel) => {
+  useStore(registry);
+  return useStore(feeds.get(channel)?.store ?? NOTHING);
+};
+
+/** Hold a feed while the component is there. */
+export const useHeldFeed = (channel, rewind, state) => {
+  useEffect(
+    () => (channel ? holdFeed(channel, rewind, state) : undefined),
+    [channel, rewind, state],
+  );
+  return useFeed(channel);
+};
+
+export const useConnection = () => useStore(connection);
+
+// ---- The lobby: the tenant's list of channels ---------------------------------------------------------
+
+const byActivity = (a, b) =>
+  (b.lastActivity ?? 0) - (a.lastActivity ?? 0) || a.channel.localeCompare(b.channel);
+
+const lobby = {
+  store: new Store({ rows: null, error: "" }),
+  watchers: 0,
+
+  async sync() {
+    if (!this.watchers || !feedSocket?.connected) return;
+    try {
+      const answer = await feedSocket.timeout(ACK_TIMEOUT_MS).emitWithAck("lobby");
+      if (!answer.ok) throw answer.error;
+      this.store.set({ rows: answer.rows, error: "" });
+    } catch (problem) {
+      this.store.set({ error: problem.detail ?? problem.message });
+      setTimeout(() => this.sync(), RETRY_MS);
+    }
+  },
+
+  merge(changed) {
+    const names = new Set(changed.map((row) => row.channel));
+    const others = (this.store.value.rows ?? []).filter((row) => !names.has(row.channel));
+    this.store.set({ rows: [...changed, ...others].sort(byActivity) });
+  },
+};
+
+export const useLobby = () => {
+  useEffect(() => {
+    lobby.watchers += 1;
+    connectFeed();
+    lobby.sync();
+    return () => {
+      lobby.watchers -= 1;
+    };
+  }, []);
+  return useStore(lobby.store);
+};
