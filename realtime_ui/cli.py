@@ -32,9 +32,11 @@ Key = Annotated[str, typer.Option(envvar="REALTIME_API_KEY", help="An API key.")
 
 
 @app.command()
-def serve(dev: Annotated[bool, typer.Option("--dev", help="For building pages: `reflex run`, two ports.")] = False) -> None:
+def serve(
+    dev: Annotated[bool, typer.Option("--dev", help="For building pages: `reflex run`, two ports.")] = False,
+) -> None:
     """Start the app: database, migrations, pages, worker. Ctrl-C ends it all."""
-    from realtime_ui.serve import CannotStart, Parent  # noqa: PLC0415  (loads the embedded database)
+    from realtime_ui.serve import CannotStart, Parent
 
     try:
         asyncio.run(_run_parent(Parent, dev))
@@ -77,7 +79,7 @@ def demo(
     rate: Annotated[float, typer.Option(min=0.1, max=1000, help="Events a second.")] = 2.0,
 ) -> None:
     """Send lifelike project, session and obligation traffic until Ctrl-C."""
-    from realtime_ui.demo import run_demo  # noqa: PLC0415  (only this command needs it)
+    from realtime_ui.demo import run_demo
 
     with _told():
         try:
@@ -117,7 +119,9 @@ def add_key(
     async def add(gate: Gate, people: PeopleRepository) -> str:
         found = [identity for identity, known in await people.tenants() if tenant in (None, known)]
         if len(found) != 1:
-            fail("Name the organization with --tenant." if found else "There is no such organization; add a user first.")
+            fail(
+                "Name the organization with --tenant." if found else "There is no such organization; add a user first."
+            )
         return await gate.add_key(found[0], name, frozenset(scope or Scope))
 
     typer.echo(_with_gate(add))
@@ -129,8 +133,8 @@ def _with_gate(work: Any) -> Any:
     embedded = None
     url = config.database_url
     if not url:
-        from realtime_ui.embedded import EmbeddedPostgres  # noqa: PLC0415  (a database of one's own needs none)
-        from realtime_ui.persistence.migrate import upgrade  # noqa: PLC0415
+        from realtime_ui.embedded import EmbeddedPostgres
+        from realtime_ui.persistence.migrate import upgrade
 
         embedded = EmbeddedPostgres(config.data_dir / "postgres")
         url = embedded.url

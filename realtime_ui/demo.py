@@ -45,12 +45,14 @@ class World:
             yield self.dice.choices((self._project, self._message, self._obligation), (5, 4, 2))[0]()
 
     def _project(self) -> Event:
-        changes = self.dice.choice((
-            {"status": self.dice.choice(STATUSES)},
-            {"progress": f"{self.dice.randrange(0, 101, 5)} %"},
-            {"owner": self.dice.choice(PEOPLE)},
-            {"status": self.dice.choice(STATUSES), "risk": self.dice.choice(("low", "medium", "high"))},
-        ))
+        changes = self.dice.choice(
+            (
+                {"status": self.dice.choice(STATUSES)},
+                {"progress": f"{self.dice.randrange(0, 101, 5)} %"},
+                {"owner": self.dice.choice(PEOPLE)},
+                {"status": self.dice.choice(STATUSES), "risk": self.dice.choice(("low", "medium", "high"))},
+            )
+        )
         by = {"name": self.dice.choice(PEOPLE)}
         payload = {"projectId": self.dice.choice(list(PROJECTS)), "changes": changes, "by": by}
         return {"type": "project.updated", "payload": payload}

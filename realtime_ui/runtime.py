@@ -17,11 +17,12 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
 from realtime_ui.core.messages import Event
+from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
-from realtime_ui.hub.feed import FeedNamespace, SinkFactory
+from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, SinkFactory, token_of_socket
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.database import Database
@@ -74,9 +75,7 @@ class Runtime:
         self.log = EventLog(self.database)
         self.channels = ChannelRepository(self.database)
         self.people = PeopleRepository(self.database)
-        self.gate = Gate(
-            self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code
-        )
+        self.gate = Gate(self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code)
         rate = settings.emit_rate_per_key
         self.emit_limit = RateLimiter(rate, burst=2 * rate, clock=clock)
         self.provider = create_realtime_client(settings.realtime_provider, settings)
@@ -90,9 +89,7 @@ class Runtime:
             gap_wait_s=settings.gap_wait_ms / 1000,
             sweep_interval_s=settings.sweep_interval_s,
         )
-        self.bridge = Bridge(
-            self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock
-        )
+        self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
         self.bus = EventBus(Routes(routes), self.log, self.bridge)
         self.feed = FeedNamespace(
             self.hub,
@@ -134,6 +131,10 @@ class Runtime:
     ) -> None:
         """Stop everything, the highest first."""
         await self._stack.aclose()
+
+    async def person_of_socket(self, sid: str) -> Person | None:
+        """Who is behind a Reflex event socket of this worker, or None."""
+        return await self.gate.by_token(token_of_socket(self._server.get_environ(sid, EVENT_NAMESPACE)))
 
     def _take_foreign(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
         try:

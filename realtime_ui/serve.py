@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import fasteners
@@ -100,7 +100,7 @@ class Parent:
         return database.url
 
     async def _build(self) -> None:
-        from realtime_ui.build import build_pages  # noqa: PLC0415  (loads Reflex)
+        from realtime_ui.build import build_pages
 
         start = time.monotonic()
         try:
@@ -140,7 +140,7 @@ class Parent:
                 env={**os.environ, **self._environment, "REFLEX_CHECK_LATEST_VERSION": "false"},
                 start_new_session=True,
             )
-        from realtime_ui.build import app_target, serving_environment  # noqa: PLC0415  (loads Reflex)
+        from realtime_ui.build import app_target, serving_environment
 
         command = (
             *(sys.executable, "-m", "uvicorn", app_target(self._root), "--factory"),
@@ -153,9 +153,7 @@ class Parent:
         )
         environment = {**os.environ, **self._environment, **serving_environment()}
         # A session of its own: Ctrl-C reaches the parent alone, which ends the worker in order.
-        return await asyncio.create_subprocess_exec(
-            *command, cwd=self._root, env=environment, start_new_session=True
-        )
+        return await asyncio.create_subprocess_exec(*command, cwd=self._root, env=environment, start_new_session=True)
 
     async def _announce(self, code: str) -> None:
         """Say where the app is as soon as it answers."""
@@ -211,15 +209,11 @@ async def _end(worker: asyncio.subprocess.Process) -> None:
 
 
 def _signal(worker: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:
     """Wait until the event or for `seconds` seconds, whichever is first."""
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        pass

@@ -18,6 +18,8 @@ from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
 from realtime_ui.persistence.people import PeopleRepository
 
 COOKIE = "realtime_session"
+SCOPE_TOKEN = "realtime_ui.session_token"  # noqa: S105  (a name, no secret)
+"""Where a WebSocket's ASGI scope holds the token: taken out of its headers, which Reflex shows to the browser."""
 KEY_PREFIX = "rk_"
 CACHE_S = 5.0
 CACHE_SIZE = 10_000
@@ -43,9 +45,8 @@ class Gate:
         # 10 tries at once, then one every 6 s: for an address (a name being guessed) and a client alike.
         self._tries = RateLimiter(rate=1 / 6, burst=10, clock=clock)
 
-    async def by_cookie(self, header: str | None) -> Person | None:
-        """Who a `Cookie` header belongs to, or None."""
-        token = session_token(header)
+    async def by_token(self, token: str | None) -> Person | None:
+        """Who a session's token belongs to, or None."""
         found = await self._lookup(token) if token else None
         return found if isinstance(found, Person) else None
 
@@ -56,7 +57,7 @@ class Gate:
             NotAuthenticated: a key was given and is not valid.
         """
         if authorization is None:
-            return await self.by_cookie(cookie)
+            return await self.by_token(session_token(cookie))
         scheme, _, secret = authorization.partition(" ")
         found = await self._lookup(secret.strip()) if scheme.lower() == "bearer" else None
         if not isinstance(found, ApiKey):
@@ -109,13 +110,13 @@ class Gate:
             await self._people.set_password(credentials.person, await hash_password(password))
         return await self._open_session(credentials.person, credentials.tenant)
 
-    async def sign_out(self, cookie: str | None) -> uuid.UUID | None:
-        """End the cookie's session; returns its id, or None when there was none."""
-        person = await self.by_cookie(cookie)
-        if person is None:
+    async def sign_out(self, token: str | None) -> uuid.UUID | None:
+        """End the token's session; returns its id, or None when there was none."""
+        person = await self.by_token(token)
+        if token is None or person is None:
             return None
         await self._people.close_session(person.session_id)
-        self._known.pop(hash_secret(session_token(cookie) or ""), None)
+        self._known.pop(hash_secret(token), None)
         return person.session_id
 
     async def needs_setup(self) -> bool:
@@ -189,6 +190,12 @@ def session_token(header: str | None) -> str | None:
     except CookieError:
         return None
     return morsel.value if morsel else None
+
+
+def without_session(header: str) -> str:
+    """The `Cookie` header without the session's cookie."""
+    pairs = (pair for pair in header.split(";") if pair.partition("=")[0].strip() != COOKIE)
+    return ";".join(pairs).strip()
 
 
 def checked_text(value: str, *, field: str) -> str:

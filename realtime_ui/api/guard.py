@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from realtime_ui.access.gate import SCOPE_TOKEN, session_token, without_session
 from realtime_ui.core.errors import NotAllowed, RealtimeError, TooLarge
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -62,7 +63,7 @@ class Guard:
             if not self._origin_fits(Headers(scope=scope)):
                 await _refuse_socket(receive, send)
                 return
-            await self._app(scope, receive, send)
+            await self._app(_without_session_cookie(scope), receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -126,18 +127,20 @@ def content_security_policy(pages: Path) -> str:
         for script in INLINE_SCRIPT.findall(page.read_text(encoding="utf-8")):
             digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
             hashes.add(f"'sha256-{digest}'")
-    return "; ".join((
-        "default-src 'self'",
-        " ".join(["script-src 'self'", *sorted(hashes)]),
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self' data:",
-        "connect-src 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "object-src 'none'",
-    ))
+    return "; ".join(
+        (
+            "default-src 'self'",
+            " ".join(["script-src 'self'", *sorted(hashes)]),
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'self'",
+            "form-action 'self'",
+            "object-src 'none'",
+        )
+    )
 
 
 async def send_problem(send: Send, error: RealtimeError) -> None:
@@ -159,6 +162,21 @@ def problem_body(error: RealtimeError) -> dict[str, object]:
         "remedy": error.remedy,
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def _without_session_cookie(scope: Scope) -> Scope:
+    """The scope with the session's token beside the headers, not in them.
+
+    Reflex sends a tab all headers of its socket as state, where scripts can read them; an HttpOnly cookie
+    would be none.
+    """
+    cookies = Headers(scope=scope).get("cookie")
+    if cookies is None:
+        return scope
+    others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+    if rest := without_session(cookies):
+        others.append((b"cookie", rest.encode("latin-1")))
+    return {**scope, "headers": others, SCOPE_TOKEN: session_token(cookies)}
 
 
 async def _refuse_socket(receive: Receive, send: Send) -> None:

@@ -2,11 +2,8 @@
 
 from fastapi import Request
 
-from realtime_ui.access.gate import COOKIE
 from realtime_ui.core.principals import Principal
 from realtime_ui.runtime import current
-
-__all__ = ["COOKIE", "client_address", "principal_of"]
 
 
 async def principal_of(request: Request) -> Principal | None:

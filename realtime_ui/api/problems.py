@@ -50,7 +50,9 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-    return respond(InvalidEvent(f"{first['msg']}.", field=field or None, remedy="See /api/openapi.json for what is expected."))
+    return respond(
+        InvalidEvent(f"{first['msg']}.", field=field or None, remedy="See /api/openapi.json for what is expected.")
+    )
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse
 
-from realtime_ui.api.identity import COOKIE, client_address
+from realtime_ui.access.gate import COOKIE, session_token
+from realtime_ui.api.identity import client_address
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.runtime import current
 
@@ -32,7 +33,7 @@ async def sign_in(request: Request, email: Text = "", password: Text = "") -> Re
 async def sign_out(request: Request) -> RedirectResponse:
     """End the session and its feeds; 303 to the sign-in page."""
     runtime = current()
-    session = await runtime.gate.sign_out(request.headers.get("cookie"))
+    session = await runtime.gate.sign_out(session_token(request.headers.get("cookie")))
     if session is not None:
         await runtime.feed.close_session(session)
     response = _to_page(request, "/sign-in")

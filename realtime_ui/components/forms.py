@@ -54,9 +54,7 @@ def field(label: str, name: str, *, type: str = "text", hint: str = "", **props:
     """
     note = [rx.el.small(hint, id=f"{name}-hint")] if hint else []
     described = {"aria_describedby": f"{name}-hint"} if hint else {}
-    return rx.el.label(
-        rx.el.span(label), rx.el.input(name=name, type=type, required=True, **described, **props), *note
-    )
+    return rx.el.label(rx.el.span(label), rx.el.input(name=name, type=type, required=True, **described, **props), *note)
 
 
 def problem_note() -> rx.Component:
@@ -65,7 +63,10 @@ def problem_note() -> rx.Component:
     problem, at = query["problem"], query["field"]
     words = rx.match(
         problem,
-        *((name, PROBLEMS[name]) for name in ("NotAuthenticated", "NotAllowed", "Conflict", "RateLimited", "DatabaseUnavailable")),
+        *(
+            (name, PROBLEMS[name])
+            for name in ("NotAuthenticated", "NotAllowed", "Conflict", "RateLimited", "DatabaseUnavailable")
+        ),
         rx.match(at, *((name, PROBLEMS[name]) for name in ("tenant", "name", "email", "password")), OTHER),
     )
     return rx.cond(problem, rx.el.p(words, role="alert", class_name="rt-problem"))

@@ -52,7 +52,9 @@ def connection_dot() -> rx.Component:
     return ConnectionDot.create()
 
 
-def current_fields(state: type[ChannelState], snapshot: rx.Var[dict[str, list[object]]]) -> rx.Component:
+def current_fields(
+    state: type[ChannelState], snapshot: dict[str, list[object]] | rx.Var[dict[str, list[object]]]
+) -> rx.Component:
     """The fields of a channel as its events' `changes` left them, live.
 
     Args:

@@ -71,14 +71,16 @@ class Event:
                 remedy='Send an object, such as {"projectId": "abc123"}.',
             )
         if id is None:
-            id = uuid.uuid4().hex
-        elif not (isinstance(id, str) and 0 < len(id) <= MAX_EVENT_ID_LENGTH and id.isascii() and id.isprintable()):
+            event_id = uuid.uuid4().hex
+        elif isinstance(id, str) and 0 < len(id) <= MAX_EVENT_ID_LENGTH and id.isascii() and id.isprintable():
+            event_id = id
+        else:
             raise InvalidEvent(
                 "id is not a string of 1 to 128 visible ASCII characters.",
                 field=f"{prefix}id",
                 remedy="Send another id, or none to have one made.",
             )
-        return cls(id, type, payload, dumps(payload, field=f"{prefix}payload"), tenant, emitted_by)
+        return cls(event_id, type, payload, dumps(payload, field=f"{prefix}payload"), tenant, emitted_by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ between. Whatever a tab holds here (rooms, sinks) ends with its socket.
 
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from socketio import AsyncNamespace, AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from realtime_ui.access.gate import Gate
+from realtime_ui.access.gate import SCOPE_TOKEN, Gate
 from realtime_ui.access.policy import Action, require
 from realtime_ui.core.channels import ChannelName, clip
 from realtime_ui.core.clock import Clock
@@ -45,7 +45,7 @@ class _Tab:
     """One socket of this namespace."""
 
     person: Person
-    cookie: str
+    token: str | None
     channels: dict[ChannelKey, dict[str, Sink]] = field(default_factory=dict)  # with the sinks of its states
 
 
@@ -121,15 +121,15 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         """Let a signed-in person's tab in; refuse everybody else."""
-        cookie = environ.get("HTTP_COOKIE", "")
+        token = token_of_socket(environ)
         try:
-            person = await self._gate.by_cookie(cookie)
+            person = await self._gate.by_token(token)
         except RealtimeError as error:
             raise Refused(error.title, problem(error)) from error
         if person is None:
-            error = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
-            raise Refused(error.title, problem(error))
-        self._tabs[sid] = _Tab(person, cookie)
+            nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
+            raise Refused(nobody.title, problem(nobody))
+        self._tabs[sid] = _Tab(person, token)
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
@@ -210,7 +210,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             NotAuthenticated: the session has ended since.
         """
         tab = self._tabs.get(sid)
-        person = await self._gate.by_cookie(tab.cookie) if tab else None
+        person = await self._gate.by_token(tab.token) if tab else None
         if tab is None or person is None:
             raise NotAuthenticated("The session has ended.", remedy="Sign in and reload the page.")
         tab.person = person
@@ -273,6 +273,12 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         event_sid = server.manager.sid_from_eio_sid(engine_id, EVENT_NAMESPACE)
         namespace: Any = server.namespace_handlers.get(EVENT_NAMESPACE)
         return str(namespace.sid_to_token.get(event_sid, "")) if namespace else ""
+
+
+def token_of_socket(environ: Mapping[str, Any] | None) -> str | None:
+    """The sign-in session's token that a WebSocket came with, as the guard put it aside in the ASGI scope."""
+    token = ((environ or {}).get("asgi.scope") or {}).get(SCOPE_TOKEN)
+    return token if isinstance(token, str) else None
 
 
 def room_of(key: ChannelKey) -> str:

@@ -265,10 +265,14 @@ class RealtimeHub:
         await self._clock.sleep(self._gap_wait_s)
         try:
             head = await self._log.head(*watched.key)
-            if head is not None and head.epoch != watched.epoch:
+            if head is None:
+                return
+            if watched.epoch == "":  # it had no event when we attached
+                watched.epoch = head.epoch
+            if head.epoch != watched.epoch:
                 self._restart(watched, head)
                 return
-            while head is not None and watched.last < max(head.last, watched.seen):
+            while watched.last < max(head.last, watched.seen):
                 before = watched.last
                 for message in await self._log.read(*watched.key, after=before, limit=PAGE):
                     if message.seq != watched.last + 1 and watched.last + 1 < head.first:

@@ -79,9 +79,7 @@ def first_event() -> rx.Component:
         copyable(FirstEventState.line, label="The line that sends the first event"),
         rx.cond(
             FirstEventState.key != "",
-            rx.el.p(
-                "The API key in it is shown only now. Keep it like a password.", class_name="rt-note", role="note"
-            ),
+            rx.el.p("The API key in it is shown only now. Keep it like a password.", class_name="rt-note", role="note"),
             rx.cond(
                 SessionState.is_admin,
                 rx.el.p(

@@ -44,9 +44,7 @@ class ChannelRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(
-        self, tenant: uuid.UUID, *, since: datetime | None = None, limit: int = 200
-    ) -> list[ChannelSummary]:
+    async def list(self, tenant: uuid.UUID, *, since: datetime | None = None, limit: int = 200) -> list[ChannelSummary]:
         """A tenant's channels, most recently active first; with `since`, those that changed after it."""
         async with self._database.single() as connection:
             rows = (await connection.execute(_LIST, {"tenant": tenant, "since": since, "limit": limit})).all()

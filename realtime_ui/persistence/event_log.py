@@ -8,7 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -316,31 +316,18 @@ def _fail(caller: _Caller, error: BaseException) -> None:
 def _answer(caller: _Caller, rows: Sequence[Any]) -> None:
     if caller.done.done():  # the caller went away while its events were being stored
         return
-    conflict: Callable[[Any], bool] = lambda row: row.verdict == "conflict"  # noqa: E731
+    stored = []
     for entry, row in zip(caller.entries, rows, strict=True):
-        if conflict(row):
+        event, channel = entry.event, entry.channel
+        if row.verdict == "conflict":
             error = Conflict(
-                f"The id {entry.event.id!r} was used on {entry.channel} for other content.",
+                f"The id {event.id!r} was used on {channel} for other content.",
                 field="id",
                 remedy="Send a new id for a new event, or the same content again.",
             )
-            return _fail(caller, error)
-    stored = []
-    for entry, row in zip(caller.entries, rows, strict=True):
-        event = entry.event
-        stored.append(
-            Stored(
-                Message(
-                    event.tenant,
-                    entry.channel,
-                    row.seq,
-                    str(row.epoch),
-                    event.id,
-                    event.type,
-                    event.payload,
-                    _ms(row.published_at),
-                ),
-                row.verdict == "duplicate",
-            )
-        )
+            _fail(caller, error)
+            return
+        stamp = _ms(row.published_at)
+        message = Message(event.tenant, channel, row.seq, str(row.epoch), event.id, event.type, event.payload, stamp)
+        stored.append(Stored(message, row.verdict == "duplicate"))
     caller.done.set_result(stored)

@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,7 +25,9 @@ _OPEN_SESSION = text("""
     INSERT INTO sign_in_sessions (id, person_id, tenant_id, token_hash, expires_at)
     VALUES (:id, :person, :tenant, :hash, now() + make_interval(days => :days))
 """)
-_ADD_KEY = text("INSERT INTO api_keys (id, tenant_id, name, secret_hash, scopes) VALUES (:id, :tenant, :name, :hash, :scopes)")
+_ADD_KEY = text(
+    "INSERT INTO api_keys (id, tenant_id, name, secret_hash, scopes) VALUES (:id, :tenant, :name, :hash, :scopes)"
+)
 _KEY_BY_HASH = text("SELECT id, tenant_id, name, scopes FROM api_keys WHERE secret_hash = :hash AND revoked_at IS NULL")
 _ADD_PERSON = text("INSERT INTO people (id, email, name, password_hash) VALUES (:id, :email, :name, :hash)")
 _JOIN = text("""
@@ -94,7 +95,9 @@ class PeopleRepository:
         found: uuid.UUID | None = (await connection.execute(query, {"name": name})).scalar()
         if found is None:
             found = uuid.uuid4()
-            await connection.execute(text("INSERT INTO tenants (id, name) VALUES (:id, :name)"), {"id": found, "name": name})
+            await connection.execute(
+                text("INSERT INTO tenants (id, name) VALUES (:id, :name)"), {"id": found, "name": name}
+            )
         return found
 
     async def tenants(self) -> list[tuple[uuid.UUID, str]]:

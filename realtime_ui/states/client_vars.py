@@ -38,7 +38,9 @@ class ClientVar(Generic[T]):
     def __get__(self, instance: object | None, owner: type[Any]) -> Any:
         """The Var, on the class; an instance on the server has no such value."""
         if instance is not None:
-            raise AttributeError(f"{self._field} lives in the browser; use it in components, as {owner.__name__}.{self._field}.")
+            raise AttributeError(
+                f"{self._field} lives in the browser; use it in components, as {owner.__name__}.{self._field}."
+            )
         name = self._hook
         argument, data = "", None
         if self._of_channel:

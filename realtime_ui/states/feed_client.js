@@ -319,9 +319,6 @@ export const useConnection = () => useStore(connection);
 
 // ---- The lobby: the tenant's list of channels ---------------------------------------------------------
 
-const byActivity = (a, b) =>
-  (b.lastActivity ?? 0) - (a.lastActivity ?? 0) || a.channel.localeCompare(b.channel);
-
 const lobby = {
   store: new Store({ rows: null, error: "" }),
   watchers: 0,
@@ -338,10 +335,15 @@ const lobby = {
     }
   },
 
+  /** Rows change where they stand, so that the list holds still; new channels come on top. */
   merge(changed) {
-    const names = new Set(changed.map((row) => row.channel));
-    const others = (this.store.value.rows ?? []).filter((row) => !names.has(row.channel));
-    this.store.set({ rows: [...changed, ...others].sort(byActivity) });
+    const news = new Map(changed.map((row) => [row.channel, row]));
+    const rows = (this.store.value.rows ?? []).map((row) => {
+      const fresh = news.get(row.channel);
+      news.delete(row.channel);
+      return fresh ?? row;
+    });
+    this.store.set({ rows: [...news.values(), ...rows] });
   },
 };
 

@@ -9,7 +9,7 @@ from realtime_ui.runtime import current
 async def person_of(state: rx.State) -> Person | None:
     """The person, looked up for every event; a client token says nothing about who somebody is.
 
-    The headers are those of the socket's connect, so a sign-in takes a page load to be seen here (the
-    forms do one) while a sign-out is seen at once.
+    The cookie is that of the socket's connect, so a sign-in takes a page load to be seen here (the forms do
+    one) while a sign-out is seen at once.
     """
-    return await current().gate.by_cookie(state.router.headers.raw_headers.get("cookie"))
+    return await current().person_of_socket(state.router.session.session_id)

@@ -22,7 +22,8 @@ class SessionState(rx.State):
         """Fill in who is signed in; send everybody else to sign in, or to set the app up."""
         person = await person_of(self)
         if person is None:
-            self.reset()
+            self.signed_in, self.is_admin = False, False
+            self.name = self.email = self.tenant = ""
             return rx.redirect("/set-up" if await current().gate.needs_setup() else "/sign-in")
         self.signed_in = True
         self.name, self.email, self.tenant = person.name, person.email, person.tenant_name

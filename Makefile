@@ -1,0 +1,52 @@
+# `make run` starts the app, `make test` checks everything; both install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run dev demo test lint unit bench clean
+
+help:  ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+run: $(VENV)/.run  ## Start the app on http://localhost:3000 (PORT)
+	$(BIN)/python -m realtime_ui serve
+
+dev: $(VENV)/.run  ## Start it for building pages: reloads, two ports
+	$(BIN)/python -m realtime_ui serve --dev
+
+demo: $(VENV)/.run  ## Send lifelike traffic (REALTIME_API_KEY)
+	$(BIN)/python -m realtime_ui demo
+
+test: lint browser  ## Check everything: lint, types, walls, all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+.PHONY: browser
+browser: $(VENV)/.test
+	$(BIN)/python -m tests.chromium
+
+unit: $(VENV)/.test  ## The tests that need no browser
+	$(BIN)/python -m pytest tests/unit tests/conformance tests/integration
+
+bench: $(VENV)/.test browser  ## Measure against the contenders
+	$(BIN)/python -m bench
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) .web
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.test: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run

@@ -1,0 +1,161 @@
+"""The whole app as a process, for tests that use it as people and programs do."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+START_S = 120
+PASSWORD = "a long enough password"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Process:
+    """`python -m realtime_ui serve` in a folder, with its output in a file."""
+
+    root: Path
+    environment: dict[str, str]
+    output: Path
+    port: int
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://localhost:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until it says that it is ready."""
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+            "PYTHONPATH": str(ROOT),
+            "PORT": str(self.port),
+            **self.environment,
+        }
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "realtime_ui", "serve"],
+                cwd=self.root,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.wait_for("Ready")
+
+    def wait_for(self, words: str, *, times: int = 1, seconds: float = START_S) -> str:
+        """The output, once it holds `words` that often."""
+        deadline = time.monotonic() + seconds
+        while (text := self.output.read_text()).count(words) < times:
+            assert self._process is not None
+            assert self._process.poll() is None, f"it ended:\n{text}"
+            assert time.monotonic() < deadline, f"no {words!r} within {seconds} s:\n{text}"
+            time.sleep(0.1)
+        return text
+
+    @property
+    def pid(self) -> int:
+        """The parent's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 15) -> float:
+        """Send a signal and wait for the end; returns how many seconds it took."""
+        assert self._process is not None
+        begun = time.monotonic()
+        self._process.send_signal(number)
+        try:
+            self._process.wait(seconds)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        return time.monotonic() - begun
+
+
+@dataclass
+class App:
+    """A running app with two tenants: Northwind (Ada, admin; Max, member) and Contoso (Eve, admin)."""
+
+    process: Process
+    database_url: str
+    keys: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.process.url
+
+    @property
+    def key(self) -> str:
+        """Northwind's API key."""
+        return self.keys["Northwind"]
+
+    @classmethod
+    @contextmanager
+    def start(cls, database_url: str) -> Iterator["App"]:
+        """Add the people, start the app, and end it after the block."""
+        output = ROOT / ".web" / "test-output.txt"
+        output.parent.mkdir(exist_ok=True)
+        process = Process(ROOT, {"DATABASE_URL": database_url, "SECRET_KEY": "for tests"}, output, free_port())
+        for email, tenant, *flags in (
+            ("ada@northwind.test", "Northwind", "--admin"),
+            ("max@northwind.test", "Northwind"),
+            ("eve@contoso.test", "Contoso", "--admin"),
+        ):
+            command(database_url, "users", "add", email, "--tenant", tenant, *flags)
+        keys = {
+            name: command(database_url, "keys", "add", "tests", "--tenant", name) for name in ("Northwind", "Contoso")
+        }
+        process.start()
+        try:
+            yield cls(process, database_url, keys)
+        finally:
+            process.end()
+
+    def cookie(self, email: str) -> str:
+        """A signed-in session's `Cookie` header, from the real form post."""
+        form = {"email": email, "password": PASSWORD}
+        response = httpx.post(f"{self.url}/api/sign-in", data=form, headers={"Origin": self.url})
+        assert response.status_code == 303, response.text
+        assert "problem" not in response.headers["location"], response.headers["location"]
+        return f"realtime_session={response.cookies['realtime_session']}"
+
+    def emit(self, *events: tuple[str, dict[str, object]], key: str | None = None) -> list[dict[str, object]]:
+        """Emit events in one list; returns their receipts."""
+        body = [{"type": kind, "payload": payload} for kind, payload in events]
+        headers = {"Authorization": f"Bearer {key or self.key}"}
+        response = httpx.post(f"{self.url}/api/events", json=body, headers=headers, timeout=30)
+        assert response.status_code == 202, response.text
+        receipts: list[dict[str, object]] = response.json()["events"]
+        return receipts
+
+
+def command(database_url: str, *arguments: str) -> str:
+    """Run the command line against a database; returns what it printed."""
+    environment = {**os.environ, "DATABASE_URL": database_url, "REALTIME_PASSWORD": PASSWORD}
+    done = subprocess.run(
+        [sys.executable, "-m", "realtime_ui", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

@@ -1,0 +1,46 @@
+"""Sees to it that there is a Chromium for the browser tests, or ends with what to install.
+
+One on PATH is taken; else Debian's package is installed where that may be done.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def find() -> str | None:
+    """The path of a Chromium, or None."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def ensure() -> str:
+    """The path of a Chromium, installed now if it must be.
+
+    Raises:
+        SystemExit: there is none and it cannot be installed here.
+    """
+    if path := find():
+        return path
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", *command], check=False, stdout=subprocess.DEVNULL)
+        if path := find():
+            return path
+    raise SystemExit("The browser tests need Chromium: put `chromium` on PATH (Debian: apt-get install chromium).")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"Chromium: {ensure()}\n")

@@ -1,0 +1,129 @@
+"""Real parts for tests: a PostgreSQL, a database of their own, a running app."""
+
+import asyncio
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from socketio import AsyncServer
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.embedded import EmbeddedPostgres
+from realtime_ui.hub.hub import Sink
+from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.migrate import upgrade
+from realtime_ui.runtime import Runtime
+from realtime_ui.settings import Settings
+from tests.app import App
+
+TEMPLATE = "realtime_ui_template"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL: TEST_DATABASE_URL, or an embedded one for this run."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield given.replace("postgresql://", "postgresql+psycopg://", 1)
+        return
+    with tempfile.TemporaryDirectory(prefix="rui-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "pg")
+        yield server.url
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def template(postgres: str) -> str:
+    """The name of a migrated database that others are copied from."""
+    _run(postgres, f'DROP DATABASE IF EXISTS "{TEMPLATE}"', f'CREATE DATABASE "{TEMPLATE}"')
+    upgrade(_named(postgres, TEMPLATE))
+    return TEMPLATE
+
+
+@pytest.fixture
+def empty_database_url(postgres: str) -> Iterator[str]:
+    """A database without a table."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _run(postgres, f'CREATE DATABASE "{name}"')
+    yield _named(postgres, name)
+    _run(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def database_url(postgres: str, template: str) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _run(postgres, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield _named(postgres, name)
+    _run(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open database."""
+    database = Database(database_url, pool=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def log(database: Database) -> AsyncIterator[EventLog]:
+    """A running event log."""
+    log = EventLog(database)
+    await log.start()
+    yield log
+    await log.stop()
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings for a worker on the test's database."""
+    return Settings(database_url=database_url, secret_key="test secret", setup_code="CODE-CODE", _env_file=None)
+
+
+async def no_sink(token: str, state: str, channel: ChannelName) -> Sink | None:
+    """No state wants messages."""
+    return None
+
+
+@pytest.fixture
+async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """A running worker without Reflex."""
+    async with Runtime(settings, AsyncServer(async_mode="asgi", async_handlers=False), no_sink) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def app(postgres: str, template: str) -> Iterator[App]:
+    """The whole app, started as a user starts it, with two tenants and their people."""
+    name = "realtime_ui_app"
+    _run(postgres, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    with App.start(_named(postgres, name)) as app:
+        yield app
+    _run(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _named(url: str, database: str) -> str:
+    return sa.make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+def _run(url: str, *statements: str) -> None:
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left_running() -> AsyncIterator[None]:
+    """Whatever a test's parts started, they ended."""
+    before = asyncio.all_tasks()
+    yield
+    await asyncio.sleep(0)
+    left = {task for task in asyncio.all_tasks() - before - {asyncio.current_task()} if not task.done()}
+    assert not left, f"still running: {left}"

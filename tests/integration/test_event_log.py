@@ -1,0 +1,239 @@
+"""The log on a real PostgreSQL: numbers without gap or double, whoever appends how."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import uuid
+from collections import Counter
+
+import pytest
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
+from realtime_ui.core.messages import Event
+from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.event_log import Entry, EventLog, Stored
+from tests.app import ROOT
+
+TENANT = uuid.UUID(int=1)
+PROJECT = ChannelName.parse("project:x")
+
+
+def entry(
+    channel: ChannelName | str = PROJECT, *, id: str | None = None, tenant: uuid.UUID = TENANT, **payload: object
+) -> Entry:
+    """An event on its way to a channel."""
+    name = channel if isinstance(channel, ChannelName) else ChannelName.parse(channel)
+    return Entry(Event.create("project.updated", payload, tenant, id=id, emitted_by="tests"), name)
+
+
+def seqs(stored: list[Stored]) -> list[int]:
+    """Their numbers."""
+    return [item.message.seq for item in stored]
+
+
+async def all_seqs(log: EventLog, channel: ChannelName, tenant: uuid.UUID = TENANT) -> list[int]:
+    """Every number on a channel."""
+    return [message.seq for message in await log.read(tenant, channel, limit=100_000)]
+
+
+async def test_a_channel_counts_from_one_without_gaps(log: EventLog) -> None:
+    """Each channel by itself, each tenant by itself."""
+    assert seqs(await log.append([entry(), entry("project:y"), entry()])) == [1, 1, 2]
+    assert seqs(await log.append([entry(tenant=uuid.UUID(int=2))])) == [1]
+    assert seqs(await log.append([entry()])) == [3]
+
+
+async def test_what_is_read_is_what_was_stored(log: EventLog) -> None:
+    """Payload, type, id, epoch and time."""
+    payload = {"text": "äöü €", "list": [1, 2.5, None, True], "deep": {"a": {"b": []}}}
+    stored = (await log.append([entry(id="my-id", **payload)]))[0].message
+    read = (await log.read(TENANT, PROJECT, limit=10))[0]
+    assert read == stored
+    assert (read.id, read.data) == ("my-id", payload)
+
+
+async def test_the_same_id_with_the_same_content_is_stored_once(log: EventLog) -> None:
+    """And answers the same seq; the order of keys is no difference."""
+    first = await log.append([entry(id="a", one=1, two=2)])
+    again = await log.append([entry(id="a", two=2, one=1)])
+    assert [item.duplicate for item in (*first, *again)] == [False, True]
+    assert first[0].message.seq == again[0].message.seq == 1
+    assert first[0].message.timestamp == again[0].message.timestamp
+    assert await all_seqs(log, PROJECT) == [1]
+
+
+async def test_the_same_id_with_other_content_is_a_conflict(log: EventLog) -> None:
+    """And nothing of the caller's list is stored, on no channel."""
+    await log.append([entry(id="a", n=1)])
+    with pytest.raises(Conflict, match="'a'") as caught:
+        await log.append([entry("project:y"), entry(id="a", n=2), entry()])
+    assert caught.value.field == "id"
+    assert await all_seqs(log, PROJECT) == [1]
+    assert await all_seqs(log, ChannelName.parse("project:y")) == []
+
+
+async def test_one_callers_conflict_does_not_touch_the_others_of_its_group(log: EventLog) -> None:
+    """They are committed together, and numbered without a gap."""
+    await log.append([entry(id="a", n=1)])
+    outcomes = await asyncio.gather(
+        log.append([entry(n=10)]), log.append([entry(id="a", n=2)]), log.append([entry(n=11)]), return_exceptions=True
+    )
+    assert isinstance(outcomes[1], Conflict)
+    assert await all_seqs(log, PROJECT) == [1, 2, 3]
+
+
+async def test_a_payload_that_postgresql_refuses_harms_nobody_else(log: EventLog) -> None:
+    """Its group fails, is split by caller, and only that caller is refused."""
+    poison = Event("id", "project.updated", {}, '{"number": 1e999999}', TENANT, "tests")
+    outcomes = await asyncio.gather(
+        *(log.append([entry(n=n)]) for n in range(5)),
+        log.append([Entry(poison, PROJECT)]),
+        *(log.append([entry(n=n)]) for n in range(5)),
+        return_exceptions=True,
+    )
+    assert Counter(type(outcome).__name__ for outcome in outcomes) == {"list": 10, "InvalidEvent": 1}
+    assert isinstance(outcomes[5], InvalidEvent)
+    assert await all_seqs(log, PROJECT) == list(range(1, 11))
+
+
+async def test_appends_from_many_tasks_leave_no_gap_and_no_double(log: EventLog) -> None:
+    """Every caller gets numbers of its own, and those of one call follow each other."""
+    answers = await asyncio.gather(*(log.append([entry(n=n), entry(n=n), entry(n=n)]) for n in range(300)))
+    for answer in answers:
+        assert seqs(answer) == list(range(seqs(answer)[0], seqs(answer)[0] + 3))
+    assert sorted(seq for answer in answers for seq in seqs(answer)) == list(range(1, 901))
+
+
+APPEND_FROM_ANOTHER_PROCESS = """
+import asyncio, random, sys, uuid
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.messages import Event
+from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.event_log import Entry, EventLog
+
+async def main(url, seed):
+    dice = random.Random(seed)
+    channels = [ChannelName.parse(f"project:p{n}") for n in range(6)]
+    database = Database(url, pool=3)
+    log = EventLog(database)
+    await log.start()
+    async def one(n):
+        # Crossing channels in random order, and ids that both processes use.
+        chosen = dice.sample(channels, 3)
+        event = Event.create("project.updated", {"n": n}, uuid.UUID(int=1), id=f"id-{n}", emitted_by="tests")
+        return await log.append([Entry(event, channel) for channel in chosen])
+    for start in range(0, 400, 40):
+        await asyncio.gather(*(one(n) for n in range(start, start + 40)))
+    await log.stop()
+    await database.close()
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+async def test_two_processes_with_crossing_channels_and_equal_ids_do_not_deadlock(
+    log: EventLog, database_url: str
+) -> None:
+    """Both end, each (channel, id) stands once, and each channel counts without a gap."""
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", APPEND_FROM_ANOTHER_PROCESS, database_url, str(seed)),
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+        )
+        for seed in (1, 2)
+    ]
+    async with asyncio.timeout(60):
+        for process in processes:
+            _, errors = await process.communicate()
+            assert process.returncode == 0, errors.decode()
+            assert b"rolled back" not in errors
+    total = 0
+    for number in range(6):
+        messages = await log.read(TENANT, ChannelName.parse(f"project:p{number}"), limit=10_000)
+        assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
+        assert max(Counter(message.id for message in messages).values()) == 1
+        total += len(messages)
+    assert total > 400 * 3
+
+
+async def test_a_visible_seq_means_that_all_below_it_are_visible(log: EventLog, database_url: str) -> None:
+    """A reader never sees a hole, however fast others write."""
+    other_database = Database(database_url, pool=3)
+    other = EventLog(other_database)
+    await other.start()
+    dice = random.Random(7)
+
+    async def write(log: EventLog) -> None:
+        for _ in range(60):
+            await log.append([entry(n=dice.random()) for _ in range(dice.randint(1, 5))])
+
+    writers = [asyncio.create_task(write(each)) for each in (log, other, log, other)]
+    while not all(writer.done() for writer in writers):
+        found = await all_seqs(log, PROJECT)
+        assert found == list(range(1, len(found) + 1))
+    await asyncio.gather(*writers)
+    await other.stop()
+    await other_database.close()
+
+
+async def test_pages_go_up_from_after_and_down_from_before(log: EventLog) -> None:
+    """Both oldest first."""
+    await log.append([entry(n=n) for n in range(10)])
+
+    async def page(**bounds: int) -> list[int]:
+        return [message.seq for message in await log.read(TENANT, PROJECT, limit=3, **bounds)]
+
+    assert await page() == [1, 2, 3]
+    assert await page(after=4) == [5, 6, 7]
+    assert await page(before=5) == [2, 3, 4]
+    assert await page(after=2, before=5) == [3, 4]
+    assert await page(after=10) == []
+
+
+async def test_fields_are_folded_from_changes_the_newest_value_first(log: EventLog) -> None:
+    """Events without an object of changes say nothing."""
+    await log.append(
+        [
+            entry(changes={"status": "open", "owner": "Ada"}),
+            entry(changes="none"),
+            entry(text="hello"),
+            entry(changes={"status": "done", "tags": [1]}),
+        ]
+    )
+    assert await log.fold(TENANT, PROJECT) == {"status": ("done", 4), "owner": ("Ada", 1), "tags": ([1], 4)}
+
+
+async def test_published_marks_only_go_forward(log: EventLog) -> None:
+    """What is marked is no orphan."""
+    await log.append([entry(), entry(), entry("project:y")])
+    assert sorted((str(name), seq) for _, name, seq in await log.unpublished(age_s=0)) == [
+        ("project:x", 0),
+        ("project:y", 0),
+    ]
+    await log.mark_published({(TENANT, PROJECT): 2})
+    await log.mark_published({(TENANT, PROJECT): 1, (TENANT, ChannelName.parse("project:y")): 1})
+    assert await log.unpublished(age_s=0) == []
+
+
+async def test_a_stopped_log_answers_those_who_wait(log: EventLog) -> None:
+    """They may send again elsewhere, under the same id."""
+    await log.stop()
+    with pytest.raises(Exception, match="stopping") as caught:
+        await log.append([entry()])
+    assert getattr(caught.value, "retryable", False)
+    await log.start()
+
+
+async def test_a_database_that_is_not_there_is_unavailable() -> None:
+    """And the error can be retried."""
+    database = Database("postgresql+psycopg://nobody@127.0.0.1:1/none", pool=2)
+    log = EventLog(database)
+    await log.start()
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await log.append([entry()])
+    assert caught.value.retryable
+    await log.stop()
+    await database.close()

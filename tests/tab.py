@@ -1,0 +1,94 @@
+"""A tab without a browser: the real Socket.IO client, speaking to the app as the page's JavaScript does."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import socketio
+
+DEADLINE_S = 15
+
+
+class Tab:
+    """One WebSocket with both namespaces.
+
+    Args:
+        url: the app's address.
+        cookie: the `Cookie` header, or None for a stranger.
+    """
+
+    def __init__(self, url: str, cookie: str | None) -> None:
+        self.client = socketio.AsyncClient(reconnection=False)
+        self.token = str(uuid.uuid4())
+        self._url = f"{url}?token={self.token}"
+        self._headers = {"Cookie": cookie} if cookie else {}
+        self.frames: list[dict[str, Any]] = []
+        self.lobby: list[list[dict[str, Any]]] = []
+        self.updates: list[dict[str, Any]] = []
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self._news = asyncio.Event()
+        self.client.on("frame", self._frame, namespace="/feed")
+        self.client.on("lobby", self._lobby, namespace="/feed")
+        self.client.on("event", self._update, namespace="/_event")
+
+    async def connect(self, *namespaces: str, headers: dict[str, str] | None = None) -> None:
+        """Connect to the namespaces named."""
+        await self.client.connect(
+            self._url,
+            headers={**self._headers, **(headers or {})},
+            socketio_path="_event",
+            transports=["websocket"],
+            namespaces=list(namespaces),
+            wait_timeout=DEADLINE_S,
+        )
+
+    async def call(self, event: str, data: Any = None) -> Any:
+        """Send an event of `/feed` and return its answer."""
+        return await self.client.call(event, data, namespace="/feed", timeout=DEADLINE_S)
+
+    async def sub(self, channel: str, **wish: Any) -> dict[str, Any]:
+        """Subscribe once; returns the answer."""
+        answer: dict[str, Any] = await self.call("sub", {"channel": channel, "last": None, "epoch": "", **wish})
+        return answer
+
+    async def event(self, name: str, payload: dict[str, Any] | None = None) -> None:
+        """Call a Reflex event handler by name, as any socket can."""
+        data = {"name": name, "payload": payload or {}, "router_data": {"pathname": "/", "asPath": "/"}}
+        await self.client.emit("event", data, namespace="/_event")
+
+    def seqs(self, channel: str) -> list[int]:
+        """The seqs that came in frames of a channel."""
+        return [row["seq"] for frame in self.frames if frame["channel"] == channel for row in frame["rows"]]
+
+    async def until(self, condition: Any) -> None:
+        """Wait until `condition()` holds, looking whenever something came."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+    async def _frame(self, frame: dict[str, Any]) -> None:
+        self.frames.append(frame)
+        self._news.set()
+
+    async def _lobby(self, rows: list[dict[str, Any]]) -> None:
+        self.lobby.append(rows)
+        self._news.set()
+
+    async def _update(self, update: dict[str, Any]) -> None:
+        self.updates.append(update)
+        self._news.set()
+
+
+@asynccontextmanager
+async def open_tab(url: str, cookie: str | None, *namespaces: str) -> AsyncIterator[Tab]:
+    """A connected tab, disconnected after the block."""
+    tab = Tab(url, cookie)
+    await tab.connect(*(namespaces or ("/_event", "/feed")))
+    try:
+        yield tab
+    finally:
+        await tab.client.disconnect()
+        await tab.client.eio.http.close() if tab.client.eio.http else None

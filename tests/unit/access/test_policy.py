@@ -1,0 +1,67 @@
+"""Who may do what."""
+
+import uuid
+
+import pytest
+
+from realtime_ui.access.policy import Action, may, require
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import NotAllowed, NotAuthenticated
+from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
+
+HERE, ELSEWHERE = uuid.UUID(int=1), uuid.UUID(int=2)
+ME = uuid.UUID(int=7)
+
+
+def person(role: Role, tenant: uuid.UUID = HERE) -> Person:
+    """A person of a tenant."""
+    return Person(ME, tenant, "Northwind", "Ada", "ada@northwind.test", role, uuid.UUID(int=9))
+
+
+def key(*scopes: Scope, tenant: uuid.UUID = HERE) -> ApiKey:
+    """A key of a tenant."""
+    return ApiKey(uuid.UUID(int=8), tenant, "ci", frozenset(scopes))
+
+
+PROJECT = "project:x"
+TABLE: list[tuple[Principal, Action, str | None, bool]] = [
+    (person(Role.MEMBER), Action.READ, PROJECT, True),
+    (person(Role.MEMBER), Action.POST, "session:x", True),
+    (person(Role.MEMBER), Action.LIST, None, True),
+    (person(Role.MEMBER), Action.READ, f"user:{ME}", True),
+    (person(Role.MEMBER), Action.READ, "user:somebody-else", False),
+    (person(Role.MEMBER), Action.POST, "user:somebody-else", False),
+    (person(Role.MEMBER), Action.READ, "system:jobs", False),
+    (person(Role.MEMBER), Action.EMIT, PROJECT, False),
+    (person(Role.MEMBER), Action.ADMINISTER, None, False),
+    (person(Role.ADMIN), Action.READ, "system:jobs", True),
+    (person(Role.ADMIN), Action.EMIT, PROJECT, True),
+    (person(Role.ADMIN), Action.ADMINISTER, None, True),
+    (key(Scope.EMIT), Action.EMIT, None, True),
+    (key(Scope.EMIT), Action.READ, PROJECT, False),
+    (key(Scope.READ), Action.READ, PROJECT, True),
+    (key(Scope.READ), Action.EMIT, None, False),
+    (key(*Scope), Action.ADMINISTER, None, False),
+    (key(*Scope), Action.POST, "session:x", False),
+]
+
+
+@pytest.mark.parametrize(("who", "action", "channel", "answer"), TABLE)
+def test_the_policy_is_this_table(who: Principal, action: Action, channel: str | None, answer: bool) -> None:
+    """Each line is a rule."""
+    assert may(who, action, ChannelName.parse(channel) if channel else None, HERE) is answer
+
+
+@pytest.mark.parametrize("who", [person(Role.ADMIN, ELSEWHERE), key(*Scope, tenant=ELSEWHERE), None])
+@pytest.mark.parametrize("action", Action)
+def test_nobody_may_anything_in_another_tenant(who: Principal | None, action: Action) -> None:
+    """Neither its admins nor its keys, nor an unknown caller."""
+    assert not may(who, action, ChannelName.parse(PROJECT), HERE)
+
+
+def test_require_tells_unknown_callers_from_unwelcome_ones() -> None:
+    """401 is for nobody, 403 for somebody."""
+    with pytest.raises(NotAuthenticated):
+        require(None, Action.READ, ChannelName.parse(PROJECT))
+    with pytest.raises(NotAllowed, match="system:jobs"):
+        require(person(Role.MEMBER), Action.READ, ChannelName.parse("system:jobs"))

@@ -1,0 +1,44 @@
+"""Channel names."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_ui.core.channels import ID_PATTERN, ChannelName, ChannelType, checked_id
+from realtime_ui.core.errors import InvalidEvent
+
+IDS = st.from_regex(ID_PATTERN, fullmatch=True)
+
+
+@given(st.sampled_from(ChannelType), IDS)
+def test_a_name_reads_back_as_it_was_written(kind: ChannelType, identity: str) -> None:
+    """Parsing what `str` gave is the same name."""
+    name = ChannelName(kind, identity)
+    assert ChannelName.parse(str(name)) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "project", "project:", ":x", "planet:x", "project:a b", "project:ä", "project:" + "x" * 129, None, 7, {}],
+)
+def test_what_is_no_name_is_refused_with_its_field(text: object) -> None:
+    """The error says which field was wrong and what to do."""
+    with pytest.raises(InvalidEvent) as caught:
+        ChannelName.parse(text, field="channel")
+    assert caught.value.field == "channel"
+    assert caught.value.remedy
+
+
+def test_a_missing_id_reads_differently_from_a_wrong_one() -> None:
+    """'Missing' is said only when nothing was there."""
+    with pytest.raises(InvalidEvent, match="missing"):
+        checked_id(None, field="payload.projectId")
+    with pytest.raises(InvalidEvent, match="not an id"):
+        checked_id("a/b", field="payload.projectId")
+
+
+def test_a_uuid_becomes_the_entity_id_and_other_ids_do_not() -> None:
+    """The column is a UUID; ids need not be."""
+    text = "7f2c1d1e-7c1f-4d2a-9a57-0d8f6a6f2f11"
+    assert str(ChannelName(ChannelType.PROJECT, text).entity_id) == text
+    assert ChannelName(ChannelType.PROJECT, "abc123").entity_id is None

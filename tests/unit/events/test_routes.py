@@ -1,0 +1,67 @@
+"""Which channels an event goes to."""
+
+import uuid
+
+import pytest
+
+from realtime_ui.core.channels import ChannelType
+from realtime_ui.core.errors import InvalidEvent
+from realtime_ui.core.messages import Event
+from realtime_ui.events.routes import Route, Routes
+
+
+def event(kind: str, **payload: object) -> Event:
+    """An event by the tests."""
+    return Event.create(kind, payload, uuid.UUID(int=1), emitted_by="tests")
+
+
+@pytest.mark.parametrize(
+    ("made", "channels"),
+    [
+        (event("project.updated", projectId="abc123"), ["project:abc123"]),
+        (event("session.message", sessionId="def456"), ["session:def456"]),
+        (event("obligation.changed", sessionId="def456"), ["session:def456"]),
+        (event("organization.updated", organizationId="org789"), ["organization:org789"]),
+        (event("user.notified", userId="user001"), ["user:user001"]),
+        (event("system.notice", name="jobs"), ["system:jobs"]),
+        (
+            event("project.updated", projectId="abc123", organizationId="org789"),
+            ["project:abc123", "organization:org789"],
+        ),
+    ],
+)
+def test_the_default_routes(made: Event, channels: list[str]) -> None:
+    """Each family has its channel; an organization that is named gets the event too."""
+    assert [str(channel) for channel in Routes().resolve(made)] == channels
+
+
+@pytest.mark.parametrize(
+    ("made", "field"),
+    [
+        (event("project.updated"), "payload.projectId"),
+        (event("project.updated", projectId=""), "payload.projectId"),
+        (event("project.updated", projectId=7), "payload.projectId"),
+        (event("project.updated", projectId="a", organizationId="b c"), "payload.organizationId"),
+        (event("weather.changed", projectId="a"), "type"),
+    ],
+)
+def test_what_cannot_be_routed_is_refused_naming_the_field(made: Event, field: str) -> None:
+    """Nothing is stored on a guess."""
+    with pytest.raises(InvalidEvent) as caught:
+        Routes().resolve(made)
+    assert caught.value.field == field
+    assert caught.value.remedy
+
+
+def test_the_error_names_the_place_in_a_list() -> None:
+    """The fourth event's field is called so."""
+    with pytest.raises(InvalidEvent) as caught:
+        Routes().resolve(event("project.updated"), prefix="[3].")
+    assert caught.value.field == "[3].payload.projectId"
+
+
+def test_an_apps_own_route_comes_first() -> None:
+    """It may take a family, or a part of one, for another channel."""
+    routes = Routes([Route("project.audit.", ChannelType.SYSTEM, "auditId")])
+    assert [str(c) for c in routes.resolve(event("project.audit.done", auditId="a1"))] == ["system:a1"]
+    assert [str(c) for c in routes.resolve(event("project.updated", projectId="p1"))] == ["project:p1"]

@@ -1,0 +1,65 @@
+"""How messages travel, and how foreign ones are told apart."""
+
+import dataclasses
+import uuid
+
+import pytest
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.messages import Message
+from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
+
+TENANT = uuid.UUID(int=3)
+CHANNEL = ChannelName.parse("project:abc")
+NAME = wire_channel(TENANT, CHANNEL)
+MESSAGE = Message(TENANT, CHANNEL, 7, "epoch-1", "id-1", "project.updated", {"b": 1, "a": [2]}, 1_700_000_000_000)
+
+
+def test_a_message_comes_back_as_it_was_sent() -> None:
+    """Number, epoch and all."""
+    signer = Signer("secret")
+    assert signer.from_wire(NAME, signer.to_wire(MESSAGE, "worker-1")) == MESSAGE
+
+
+def test_the_payload_travels_bare() -> None:
+    """A foreign client finds the payload as data, and the rest beside it."""
+    assert Signer("secret").to_wire(MESSAGE, "worker-1").data == MESSAGE.data
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    """A provider may hand an object back in another order."""
+    wire = Signer("secret").to_wire(MESSAGE, "worker-1")
+    assert Signer("secret").from_wire(NAME, dataclasses.replace(wire, data={"a": [2], "b": 1})) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"b": 2, "a": [2]}},
+        {"name": "project.deleted"},
+        {"id": "id-2"},
+        {"timestamp": 1},
+        {"headers": {}},
+        {"headers": {"seq": "8", "epoch": "epoch-1", "signature": "0" * 64}},
+        {"headers": {"seq": "8", "epoch": "epoch-1", "signature": "ä"}},
+    ],
+)
+def test_a_changed_message_is_foreign(change: dict[str, object]) -> None:
+    """Whatever was changed, it is no longer ours."""
+    wire = Signer("secret").to_wire(MESSAGE, "worker-1")
+    assert Signer("secret").from_wire(NAME, dataclasses.replace(wire, **change)) is None  # type: ignore[arg-type]
+
+
+def test_another_channel_or_secret_makes_it_foreign() -> None:
+    """A signature is good on its channel only, and under its secret."""
+    wire = Signer("secret").to_wire(MESSAGE, "worker-1")
+    assert Signer("secret").from_wire(wire_channel(uuid.UUID(int=4), CHANNEL), wire) is None
+    assert Signer("other").from_wire(NAME, wire) is None
+
+
+def test_wire_names_read_back() -> None:
+    """And what is none raises."""
+    assert parse_wire_channel(NAME) == (TENANT, CHANNEL)
+    for wrong in ("", "project:abc", f"{TENANT}:planet:x"):
+        with pytest.raises(ValueError, match="."):
+            parse_wire_channel(wrong)

@@ -1,0 +1,278 @@
+"""The hub alone: whatever the wire does, what it hands on is the log."""
+
+import uuid
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import DatabaseUnavailable
+from realtime_ui.core.messages import Head, Message
+from realtime_ui.events.wire import Signer, wire_channel
+from realtime_ui.hub.hub import Frame, RealtimeHub
+from realtime_ui.persistence.event_log import ChannelKey
+from realtime_ui.providers.base import WireMessage
+from realtime_ui.providers.memory import MemoryProvider
+from tests.clock import ManualClock, settle
+
+TENANT = uuid.UUID(int=1)
+CHANNEL = ChannelName.parse("project:x")
+KEY = (TENANT, CHANNEL)
+
+
+class Shelf:
+    """A log in memory, with the three questions that the hub asks."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.epoch = "e1"
+        self.first = 1
+        self.reads = 0
+        self.away = False
+
+    def append(self, count: int = 1) -> list[Message]:
+        """Store so many more messages."""
+        at = self.messages[-1].seq if self.messages else 0
+        new = [
+            Message(TENANT, CHANNEL, seq, self.epoch, f"id-{seq}", "project.updated", {"n": seq}, seq)
+            for seq in range(at + 1, at + count + 1)
+        ]
+        self.messages += new
+        return new
+
+    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
+        """Where it stands."""
+        if self.away:
+            raise DatabaseUnavailable("away")
+        return Head(self.epoch, self.first, self.messages[-1].seq) if self.messages else None
+
+    async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
+        """Where they stand."""
+        head = await self.head(*KEY)
+        return {key: head for key in keys if key == KEY and head}
+
+    async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int) -> list[Message]:
+        """A page."""
+        self.reads += 1
+        return [message for message in self.messages if message.seq > max(after, self.first - 1)][:limit]
+
+
+class Stage:
+    """A hub on a shelf, a memory provider and a clock, with a sink that remembers."""
+
+    def __init__(self, window_s: float = 0.025) -> None:
+        self.shelf = Shelf()
+        self.clock = ManualClock()
+        self.provider = MemoryProvider()
+        self.signer = Signer("secret")
+        self.frames: list[Frame] = []
+        self.foreign: list[WireMessage] = []
+        self.hub = RealtimeHub(
+            self.shelf,
+            self.provider,
+            self.signer,
+            self.clock,
+            lambda wire, tenant, channel: self.foreign.append(wire),
+            frame_window_s=window_s,
+            gap_wait_s=0.02,
+            sweep_interval_s=2,
+        )
+
+    async def __aenter__(self) -> "Stage":
+        await self.provider.connect("worker")
+        await self.hub.start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.hub.stop()
+        await self.provider.disconnect()
+
+    def take(self, frame: Frame) -> None:
+        """The sink."""
+        self.frames.append(frame)
+
+    @property
+    def seqs(self) -> list[int]:
+        """What the sink was handed."""
+        return [message.seq for frame in self.frames for message in frame.messages]
+
+
+async def test_messages_are_handed_on_in_order_and_once() -> None:
+    """A double is dropped, an early one waits."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        one, two, three = stage.shelf.append(3)
+        for message in (one, three, one, two, three):
+            stage.hub.deliver([message])
+        await stage.clock.advance(0.1)
+        assert stage.seqs == [1, 2, 3]
+        assert stage.shelf.reads == 0
+
+
+async def test_only_what_comes_after_attaching_is_handed_on() -> None:
+    """What was before is the subscriber's own to read."""
+    async with Stage() as stage:
+        stage.shelf.append(5)
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append())
+        assert stage.seqs == [6]
+
+
+async def test_the_first_message_goes_at_once_and_the_next_ones_share_a_frame() -> None:
+    """A quiet moment does not wait for the window; a burst does not cost a frame each."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        for message in stage.shelf.append(10):
+            stage.hub.deliver([message])
+        assert [len(frame.messages) for frame in stage.frames] == [1]
+        await stage.clock.advance(0.025)
+        assert [len(frame.messages) for frame in stage.frames] == [1, 9]
+        await stage.clock.advance(1)
+        stage.hub.deliver(stage.shelf.append())
+        assert [len(frame.messages) for frame in stage.frames] == [1, 9, 1]
+
+
+async def test_a_hole_waits_for_a_straggler_and_is_then_read_from_the_log() -> None:
+    """With one read."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        one, _, three, four = stage.shelf.append(4)
+        for message in (one, three, four):
+            stage.hub.deliver([message])
+        await stage.clock.advance(0.019)
+        assert stage.shelf.reads == 0
+        await stage.clock.advance(0.1)
+        assert stage.seqs == [1, 2, 3, 4]
+        assert stage.shelf.reads == 1
+
+
+async def test_the_sweep_finds_what_the_wire_lost() -> None:
+    """Even the last message, after which nothing shows a hole."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.append(3)
+        await stage.clock.advance(1.9)
+        assert stage.seqs == []
+        await stage.clock.advance(0.2)
+        assert stage.seqs == [1, 2, 3]
+
+
+async def test_a_log_that_is_away_makes_the_feed_slower_not_wrong() -> None:
+    """The sweep tries again."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.append(2)
+        stage.shelf.away = True
+        await stage.clock.advance(5)
+        assert stage.seqs == []
+        stage.shelf.away = False
+        await stage.clock.advance(3)
+        assert stage.seqs == [1, 2]
+
+
+async def test_a_new_epoch_tells_every_sink_to_start_over() -> None:
+    """An empty frame carries it, and what follows belongs to it."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(3))
+        stage.shelf.epoch, stage.shelf.messages = "e2", []
+        stage.shelf.append(1)
+        await stage.clock.advance(3)
+        assert (stage.frames[-1].epoch, stage.frames[-1].messages) == ("e2", ())
+        stage.hub.deliver(stage.shelf.append())
+        assert [(f.epoch, m.seq) for f in stage.frames[-1:] for m in f.messages] == [("e2", 2)]
+
+
+async def test_what_was_pruned_is_passed_over() -> None:
+    """A hole that the log no longer has does not stop the feed."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(1))
+        stage.shelf.append(9)
+        stage.shelf.first = 6
+        await stage.clock.advance(3)
+        assert stage.seqs == [1, 6, 7, 8, 9, 10]
+
+
+async def test_a_sink_stays_until_it_detached_as_often_as_it_attached() -> None:
+    """And the last one to go detaches the channel from the provider."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        await stage.hub.attach(KEY, stage.take)
+        await stage.hub.detach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append())
+        assert stage.seqs == [1]
+        await stage.hub.detach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append())
+        await stage.provider.publish(wire_channel(*KEY), stage.signer.to_wire(stage.shelf.messages[-1], "other"))
+        await stage.clock.advance(3)
+        assert stage.seqs == [1]
+
+
+async def test_a_failing_sink_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Its error is logged."""
+
+    def broken(frame: Frame) -> None:
+        raise RuntimeError("broken sink")
+
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, broken)
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append())
+        assert stage.seqs == [1]
+        assert "broken sink" in caplog.text
+
+
+async def test_a_foreign_message_is_recorded_not_shown() -> None:
+    """It is shown when it comes back from the log with a number."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        wire = WireMessage("their-id", "project.updated", {"projectId": "x"}, 1, "react-page")
+        await stage.provider.publish(wire_channel(*KEY), wire)
+        assert stage.foreign == [wire]
+        assert stage.seqs == []
+
+
+async def test_an_attach_that_fails_leaves_nothing_behind() -> None:
+    """The next one begins anew."""
+    async with Stage() as stage:
+        stage.shelf.away = True
+        with pytest.raises(DatabaseUnavailable):
+            await stage.hub.attach(KEY, stage.take)
+        stage.shelf.away = False
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append())
+        assert stage.seqs == [1]
+
+
+FATES = st.lists(
+    st.tuples(st.integers(1, 4), st.sampled_from(["deliver", "drop", "double", "late"]), st.integers(0, 40)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(FATES)
+async def test_whatever_the_wire_does_the_feed_is_the_log(fates: list[tuple[int, str, int]]) -> None:
+    """Dropped, doubled, late and reordered: every message once, in order, within one sweep."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        late: list[Message] = []
+        for count, fate, pause_ms in fates:
+            for message in stage.shelf.append(count):
+                if fate == "late":
+                    late.append(message)
+                elif fate != "drop":
+                    for _ in range(2 if fate == "double" else 1):
+                        stage.hub.deliver([message])
+            if pause_ms > 20 and late:
+                stage.hub.deliver([late.pop()])
+            await stage.clock.advance(pause_ms / 1000)
+        for message in reversed(late):
+            stage.hub.deliver([message])
+        await stage.clock.advance(2.5)
+        await settle()
+        assert stage.seqs == [message.seq for message in stage.shelf.messages]

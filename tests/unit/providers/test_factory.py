@@ -1,0 +1,35 @@
+"""Providers by name."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from realtime_ui.providers import factory
+from realtime_ui.providers.base import RealtimeProvider
+from realtime_ui.providers.factory import ENTRY_POINT_GROUP, create_realtime_client
+from realtime_ui.providers.memory import MemoryProvider
+from realtime_ui.settings import Settings
+
+
+@pytest.mark.parametrize("name", ["memory", "mock"])
+def test_the_memory_provider_has_two_names(name: str) -> None:
+    """`mock` is what the specification calls it."""
+    assert isinstance(create_realtime_client(name, Settings()), MemoryProvider)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    """So that the start can end with one clear sentence."""
+    with pytest.raises(ValueError, match=r"'carrier-pigeon'.*memory, mock"):
+        create_realtime_client("carrier-pigeon", Settings())
+
+
+def pigeon(settings: Settings) -> RealtimeProvider:
+    """A third party's provider."""
+    return MemoryProvider()
+
+
+def test_a_package_can_bring_a_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the entry-point group."""
+    point = EntryPoint("carrier-pigeon", f"{__name__}:pigeon", ENTRY_POINT_GROUP)
+    monkeypatch.setattr(factory, "entry_points", lambda group: [point] if group == ENTRY_POINT_GROUP else [])
+    assert isinstance(create_realtime_client("carrier-pigeon", Settings()), MemoryProvider)

@@ -1,0 +1,46 @@
+"""Settings."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from realtime_ui.settings import Settings
+
+
+def settings(**values: Any) -> Settings:
+    """Settings that do not depend on a .env file."""
+    return Settings(_env_file=None, **values)
+
+
+@pytest.mark.parametrize("given", ["postgresql://u:p@h/d", "postgres://u:p@h/d", "postgresql+psycopg://u:p@h/d"])
+def test_the_plain_form_of_a_database_address_is_taken(given: str) -> None:
+    """Hosting services hand out the plain one."""
+    assert settings(database_url=given).database_url == "postgresql+psycopg://u:p@h/d"
+
+
+def test_another_database_is_refused() -> None:
+    """PostgreSQL is the only one."""
+    with pytest.raises(ValidationError, match="DATABASE_URL"):
+        settings(database_url="sqlite:///x.db")
+
+
+def test_the_public_address_follows_the_port_unless_told() -> None:
+    """And has no trailing slash."""
+    assert settings(port=4000).url == "http://localhost:4000"
+    assert settings(public_url="https://app.example.org/").url == "https://app.example.org"
+    assert settings(public_url="https://app.example.org/").secure_cookies
+    assert not settings().secure_cookies
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an environment variable has it."""
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example, https://b.example")
+    assert settings().allowed_origins == ("https://a.example", "https://b.example")
+
+
+@pytest.mark.parametrize("wrong", [{"port": 0}, {"frame_window_ms": -1}, {"sweep_interval_s": 0}])
+def test_what_is_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
+    """At the start, not at midnight."""
+    with pytest.raises(ValidationError):
+        settings(**wrong)
