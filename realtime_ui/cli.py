@@ -21,7 +21,12 @@ from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.settings import Settings, load_settings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Realtime UI: live updates for Reflex apps.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Realtime UI: live updates for Reflex apps.",
+)
 users = typer.Typer(no_args_is_help=True, help="People who sign in.")
 keys = typer.Typer(no_args_is_help=True, help="API keys of programs.")
 app.add_typer(users, name="users")

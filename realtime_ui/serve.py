@@ -22,6 +22,7 @@ from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
+from realtime_ui.providers.factory import create_realtime_client
 from realtime_ui.settings import Settings
 
 STOP_S = 6.0
@@ -64,9 +65,16 @@ class Parent:
             loop.add_signal_handler(number, self._stopping.set)
         with ExitStack() as owned:
             self._check_port()
+            try:
+                create_realtime_client(self._settings.realtime_provider, self._settings)
+            except ValueError as error:
+                raise CannotStart(str(error)) from error
             url = self._settings.database_url or self._start_database(owned)
-            await asyncio.to_thread(upgrade, url)
-            code = await _setup_code(url)
+            try:
+                await asyncio.to_thread(upgrade, url)
+                code = await _setup_code(url)
+            except RealtimeError as error:
+                raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
             secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
             self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
             if not self._development:
@@ -189,8 +197,6 @@ async def _setup_code(url: str) -> str:
     try:
         if await PeopleRepository(database).any_person():
             return ""
-    except RealtimeError as error:
-        raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
     finally:
         await database.close()
     letters = [secrets.choice(CODE_LETTERS) for _ in range(8)]

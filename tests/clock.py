@@ -25,7 +25,7 @@ class ManualClock:
     async def sleep(self, seconds: float) -> None:
         """Wait until somebody advances the clock that far."""
         woken = asyncio.get_running_loop().create_future()
-        self.call_later(seconds, lambda: woken.done() or woken.set_result(None))
+        self.call_later(seconds, lambda: None if woken.done() else woken.set_result(None))
         await woken
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:

@@ -42,7 +42,7 @@ class Gate:
         self._days = sign_in_days
         self._setup_code = setup_code
         self._known: dict[str, tuple[float, Principal | None]] = {}
-        # 10 tries at once, then one every 6 s: for an address (a name being guessed) and a client alike.
+        # 10 wrong tries at once, then one every 6 s: for an address (a name being guessed) and a client alike.
         self._tries = RateLimiter(rate=1 / 6, burst=10, clock=clock)
 
     async def by_token(self, token: str | None) -> Person | None:
@@ -100,12 +100,15 @@ class Gate:
             RateLimited: too many tries for this address or from this client.
         """
         email = email.strip().lower()
-        self._tries.spend(f"client:{client}")
-        self._tries.spend(f"email:{email}")
+        tries = (f"client:{client}", f"email:{email}")
+        for name in tries:
+            self._tries.spend(name)
         credentials = await self._people.credentials(email)
         right = await verify_password(credentials.password_hash if credentials else None, password)
         if credentials is None or not right:
             raise NotAuthenticated("The address or the password is wrong.", remedy="Try again.")
+        for name in tries:  # only wrong ones count: a whole office may sign in from one address
+            self._tries.give_back(name)
         if needs_rehash(credentials.password_hash):
             await self._people.set_password(credentials.person, await hash_password(password))
         return await self._open_session(credentials.person, credentials.tenant)

@@ -38,3 +38,8 @@ class RateLimiter:
             self._buckets.popitem(last=False)
         if not enough:
             raise RateLimited("The limit for this caller is reached.", retry_after_s=(tokens - level) / self._rate)
+
+    def give_back(self, name: str, tokens: float = 1) -> None:
+        """Put tokens back that turned out not to count, such as those of a sign-in that was right."""
+        level, since = self._buckets.get(name, (self._burst, self._clock.monotonic()))
+        self._buckets[name] = (min(self._burst, level + tokens), since)

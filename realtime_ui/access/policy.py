@@ -46,6 +46,19 @@ def may(principal: Principal | None, action: Action, channel: ChannelName | None
     return channel.type is not ChannelType.SYSTEM
 
 
+def known(principal: Principal | None) -> Principal:
+    """The principal, if there is one.
+
+    Raises:
+        NotAuthenticated: nobody is asking.
+    """
+    if principal is None:
+        raise NotAuthenticated(
+            "No valid API key or sign-in came with this.", remedy="Send Authorization: Bearer KEY, or sign in."
+        )
+    return principal
+
+
 def require(
     principal: Principal | None, action: Action, channel: ChannelName | None, tenant: uuid.UUID | None = None
 ) -> Principal:
@@ -55,11 +68,7 @@ def require(
         NotAuthenticated: nobody is asking.
         NotAllowed: somebody is, and may not.
     """
-    if principal is None:
-        raise NotAuthenticated(
-            "No valid API key or sign-in came with this.",
-            remedy="Send Authorization: Bearer KEY, or sign in.",
-        )
+    principal = known(principal)
     if not may(principal, action, channel, tenant or principal.tenant):
         what = f"{action.value} {channel}" if channel else action.value
         raise NotAllowed(f"You may not {what}.", remedy="Ask an admin of your tenant for a role or a key that may.")

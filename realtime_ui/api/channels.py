@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from realtime_ui.access.policy import Action, require
-from realtime_ui.api.identity import principal_of
+from realtime_ui.api.identity import Caller
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidRequest, NotFound
 from realtime_ui.runtime import current
@@ -54,7 +54,7 @@ class TitleOut(BaseModel):
 
 @router.get("/api/channels/{name}/history", summary="Read a channel")
 async def history(
-    request: Request,
+    caller: Caller,
     name: str,
     after: Annotated[int | None, Query(ge=0, lt=2**62, description="Only messages above this seq.")] = None,
     before: Annotated[int | None, Query(ge=1, lt=2**62, description="Only messages below this seq.")] = None,
@@ -62,7 +62,7 @@ async def history(
 ) -> History:
     """Messages above `after` from the oldest on; or the newest ones below `before` (or of all, with neither)."""
     channel = ChannelName.parse(name, field="name")
-    tenant = require(await principal_of(request), Action.READ, channel).tenant
+    tenant = require(caller, Action.READ, channel).tenant
     if after is not None and before is not None and after >= before:
         raise InvalidRequest("after is not below before.", field="after", remedy="Send one of them, or after < before.")
     runtime = current()
@@ -83,9 +83,9 @@ async def history(
 
 
 @router.put("/api/channels/{name}", summary="Name a channel")
-async def set_title(request: Request, name: str, body: TitleIn) -> TitleOut:
+async def set_title(caller: Caller, name: str, body: TitleIn) -> TitleOut:
     """Give a channel a title for people; feeds and lists show it. Needs an admin or a key that may emit."""
     channel = ChannelName.parse(name, field="name")
-    tenant = require(await principal_of(request), Action.EMIT, channel).tenant
+    tenant = require(caller, Action.EMIT, channel).tenant
     await current().channels.set_title(tenant, channel, body.title)
     return TitleOut(channel=str(channel), title=body.title)

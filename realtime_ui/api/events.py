@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from realtime_ui.access.policy import Action, require
-from realtime_ui.api.identity import principal_of
+from realtime_ui.api.identity import Caller
 from realtime_ui.core.errors import InvalidRequest, TooLarge, UnsupportedMedia
 from realtime_ui.core.messages import Event, Json, Receipt
 from realtime_ui.core.principals import Principal
@@ -72,10 +72,10 @@ _REQUEST_BODY = {
 @router.post(
     "/api/events", status_code=202, response_model=AcceptedEvents, openapi_extra=_REQUEST_BODY, summary="Emit events"
 )
-async def emit(request: Request) -> JSONResponse:
+async def emit(request: Request, caller: Caller) -> JSONResponse:
     """Store one event, or a list of up to 1,000 (whole or not at all); answers when they are committed."""
     runtime = current()
-    principal = require(await principal_of(request), Action.EMIT, None)
+    principal = require(caller, Action.EMIT, None)
     items, prefixes = _items(await _json(request))
     runtime.emit_limit.spend(principal.label, len(items))
     events = [_event(item, principal, prefix) for item, prefix in zip(items, prefixes, strict=True)]

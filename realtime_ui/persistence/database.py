@@ -1,11 +1,11 @@
 """The one PostgreSQL: its engine, and how its errors become ours."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from realtime_ui.core.errors import DatabaseUnavailable
@@ -43,7 +43,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the database cannot be reached or dropped the connection.
         """
-        with _translated():
+        with unavailable_translated():
             async with self._engine.begin() as connection:
                 yield connection
 
@@ -54,7 +54,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the database cannot be reached or dropped the connection.
         """
-        with _translated():
+        with unavailable_translated():
             async with self._autocommit.connect() as connection:
                 yield connection
 
@@ -68,24 +68,22 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
 
-class _translated:  # noqa: N801  (reads as a verb at its call)
-    """Turns SQLAlchemy's and the pool's errors about an unreachable database into ours, cause kept."""
+@contextmanager
+def unavailable_translated() -> Iterator[None]:
+    """Turns errors about an unreachable database, SQLAlchemy's and the pool's, into ours; the cause is kept."""
+    try:
+        yield
+    except Exception as error:
+        if not is_away(error):
+            raise
+        raise DatabaseUnavailable(
+            "The database cannot be reached.", remedy="Try again in a moment; the same id is stored once."
+        ) from error
 
-    def __enter__(self) -> None:
-        return None
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (TimeoutError, asyncio.TimeoutError, OSError)) or is_away(error):
-            raise DatabaseUnavailable(
-                "The database cannot be reached.", remedy="Try again in a moment; the same id is stored once."
-            ) from error
-
-
-def is_away(error: BaseException | None) -> bool:
+def is_away(error: Exception) -> bool:
     """Whether `error` says that the connection, not the statement, failed."""
-    from sqlalchemy.exc import TimeoutError as PoolTimeout
-
-    if isinstance(error, (PoolTimeout, InterfaceError)):
+    if isinstance(error, (PoolTimeout, InterfaceError, TimeoutError, OSError)):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

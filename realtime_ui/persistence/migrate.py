@@ -5,6 +5,7 @@ from pathlib import Path
 from alembic.config import Config
 
 from alembic import command
+from realtime_ui.persistence.database import unavailable_translated
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,5 +18,10 @@ def alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Migrate upwards to `revision`."""
-    command.upgrade(alembic_config(url), revision)
+    """Migrate upwards to `revision`.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    with unavailable_translated():
+        command.upgrade(alembic_config(url), revision)

@@ -6,6 +6,7 @@ A third party runs it on its own provider by giving `providers` another paramete
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -185,7 +186,7 @@ async def test_the_status_tells_the_whole_life(make: Factory) -> None:
     assert seen[0] in (ConnectionStatus.CONNECTING, ConnectionStatus.CONNECTED)
     assert ConnectionStatus.CONNECTED in seen
     assert seen[-1] is ConnectionStatus.CLOSED
-    assert all(a is not b for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a is not b for a, b in pairwise(seen))
     told = len(seen)
     stop()
     await client.connect("ada")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ async def test_a_channel_counts_from_one_without_gaps(log: EventLog) -> None:
 
 async def test_what_is_read_is_what_was_stored(log: EventLog) -> None:
     """Payload, type, id, epoch and time."""
-    payload = {"text": "äöü €", "list": [1, 2.5, None, True], "deep": {"a": {"b": []}}}
+    payload: dict[str, Any] = {"text": "äöü €", "list": [1, 2.5, None, True], "deep": {"a": {"b": []}}}
     stored = (await log.append([entry(id="my-id", **payload)]))[0].message
     read = (await log.read(TENANT, PROJECT, limit=10))[0]
     assert read == stored

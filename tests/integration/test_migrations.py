@@ -1,8 +1,10 @@
 """Migrations: up, down, nothing forgotten, nothing lost; and the specification's tables to the letter."""
 
-import sqlalchemy as sa
-from alembic import command
+from typing import Any
 
+import sqlalchemy as sa
+
+from alembic import command
 from realtime_ui.persistence.migrate import alembic_config, upgrade
 
 SPECIFIED = {
@@ -50,13 +52,15 @@ SPECIFIED = {
 INDEXES = {
     "realtime_channels_pkey": "CREATE UNIQUE INDEX realtime_channels_pkey ON public.realtime_channels USING btree (id)",
     "idx_realtime_channels_name": (
-        "CREATE UNIQUE INDEX idx_realtime_channels_name ON public.realtime_channels USING btree (tenant_id, channel_name)"
+        "CREATE UNIQUE INDEX idx_realtime_channels_name"
+        " ON public.realtime_channels USING btree (tenant_id, channel_name)"
     ),
     "realtime_events_log_pkey": (
         "CREATE UNIQUE INDEX realtime_events_log_pkey ON public.realtime_events_log USING btree (id)"
     ),
     "idx_realtime_events_log_channel": (
-        "CREATE INDEX idx_realtime_events_log_channel ON public.realtime_events_log USING btree (channel_id, published_at)"
+        "CREATE INDEX idx_realtime_events_log_channel"
+        " ON public.realtime_events_log USING btree (channel_id, published_at)"
     ),
     "realtime_connection_stats_pkey": (
         "CREATE UNIQUE INDEX realtime_connection_stats_pkey ON public.realtime_connection_stats USING btree (id)"
@@ -75,7 +79,7 @@ INDEXES = {
 }
 
 
-def rows(url: str, query: str) -> list[sa.Row[tuple[object, ...]]]:
+def rows(url: str, query: str) -> list[Any]:
     """What a query gives."""
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         result = connection.execute(sa.text(query))

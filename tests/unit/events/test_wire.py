@@ -61,5 +61,5 @@ def test_wire_names_read_back() -> None:
     """And what is none raises."""
     assert parse_wire_channel(NAME) == (TENANT, CHANNEL)
     for wrong in ("", "project:abc", f"{TENANT}:planet:x"):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r".+"):
             parse_wire_channel(wrong)

@@ -1,0 +1,122 @@
+"""The parent process: what it starts, restarts, refuses and ends."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.app import ROOT, App, Process, free_port
+from tests.tab import Tab
+
+
+@pytest.fixture
+def own_process(app: App, tmp_path: Path) -> Iterator[Process]:
+    """The app once more, on an embedded database of its own, on the port that its pages were built for."""
+    process = Process(ROOT, {"DATA_DIR": str(tmp_path / "data")}, tmp_path / "output", app.process.port)
+    app.process.end()
+    yield process
+    app.process.start()
+
+
+def worker_of(process: Process) -> psutil.Process:
+    """The child that serves."""
+    [worker] = [child for child in psutil.Process(process.pid).children() if "uvicorn" in " ".join(child.cmdline())]
+    return worker
+
+
+async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_in_time(own_process: Process) -> None:
+    """With an open tab, an open stream and an open request: SIGTERM ends all within 10 s."""
+    own_process.start()
+    text = own_process.output.read_text()
+    assert "embedded PostgreSQL in" in text
+    assert "/set-up and enter the code" in own_process.wait_for("code")
+
+    worker = worker_of(own_process)
+    worker.send_signal(signal.SIGKILL)
+    own_process.wait_for("ended with -9; starting again", seconds=10)
+    async with asyncio.timeout(30), httpx.AsyncClient() as http:
+        while True:
+            with suppress(httpx.TransportError):
+                if (await http.get(f"{own_process.url}/ping")).is_success:
+                    break
+            await asyncio.sleep(0.1)
+    assert worker_of(own_process).pid != worker.pid
+
+    tab = Tab(own_process.url, None)
+    await tab.connect("/_event")
+    with socket.create_connection(("localhost", own_process.port)) as half_request:
+        half_request.sendall(b"POST /api/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        family = psutil.Process(own_process.pid).children(recursive=True)
+        assert own_process.end(signal.SIGTERM) < 10
+    await tab.client.disconnect()
+    _, alive = psutil.wait_procs(family, timeout=1)
+    assert not alive
+    data = Path(own_process.environment["DATA_DIR"])
+    assert not (data / "postgres" / "postmaster.pid").exists()
+    assert (data / "secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_ctrl_c_ends_it_too(own_process: Process) -> None:
+    """And the database it started with it."""
+    own_process.start()
+    assert own_process.end(signal.SIGINT) < 10
+    assert not (Path(own_process.environment["DATA_DIR"]) / "postgres" / "postmaster.pid").exists()
+
+
+def run(**environment: str) -> "subprocess.CompletedProcess[str]":
+    """Start the app, expecting it to refuse."""
+    return subprocess.run(
+        [sys.executable, "-m", "realtime_ui", "serve"],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_taken_port_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    """That names the setting."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run(PORT=str(taken.getsockname()[1]), DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "set PORT to another one" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+        ({"PORT": "seventy"}, "PORT"),
+        ({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "DATABASE_URL"),
+        ({"REALTIME_PROVIDER": "pigeon"}, "REALTIME_PROVIDER"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_sentence(tmp_path: Path, environment: dict[str, str], words: str) -> None:
+    """That names it."""
+    done = run(**{"PORT": str(free_port()), "DATA_DIR": str(tmp_path / "data"), **environment})
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_on_one_data_folder_are_refused(own_process: Process, tmp_path: Path) -> None:
+    """The first one's database would end under the second."""
+    own_process.start()
+    done = run(PORT=str(free_port()), DATA_DIR=own_process.environment["DATA_DIR"])
+    own_process.end()
+    assert done.returncode == 1
+    assert "Another Realtime UI runs" in done.stderr

@@ -1,0 +1,133 @@
+"""The guard: origins, sizes, headers."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from realtime_ui.access.gate import SCOPE_TOKEN
+from realtime_ui.api.guard import Guard, content_security_policy
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads the body and says how long it was."""
+    length, more = 0, True
+    while more:
+        message = await receive()
+        length += len(message.get("body", b""))
+        more = message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(length).encode()})
+
+
+def client(**options: Any) -> httpx.AsyncClient:
+    """A client of a guarded echo at http://app.test."""
+    settings = {"allowed_origins": ["https://friend.test"], "max_body_bytes": 100, "pages": None, "secure": False}
+    guard = Guard(echo, **{**settings, **options})
+    return httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://app.test")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("http://app.test", 200),
+        ("https://friend.test", 200),
+        ("https://evil.test", 403),
+        ("http://app.test.evil.test", 403),
+        ("http://app.test:81", 403),
+        ("null", 403),
+    ],
+)
+async def test_a_post_from_another_site_is_refused(origin: str | None, status: int) -> None:
+    """The app's own host and the allowed ones may."""
+    async with client() as http:
+        response = await http.post("/api/sign-in", headers={"Origin": origin} if origin else {})
+    assert response.status_code == status
+    if status == 403:
+        assert response.json()["field"] == "Origin"
+
+
+async def test_reading_needs_no_origin() -> None:
+    """What another site can only trigger, not read, may come."""
+    async with client() as http:
+        assert (await http.get("/", headers={"Origin": "https://evil.test"})).status_code == 200
+
+
+async def test_a_body_above_the_bound_is_refused_before_it_is_read() -> None:
+    """By its declared length; 413 as a problem."""
+    async with client() as http:
+        assert (await http.post("/", content=b"x" * 100)).text == "100"
+        response = await http.post("/", content=b"x" * 101)
+    assert response.status_code == 413
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_every_answer_carries_the_security_headers() -> None:
+    """Refusals too."""
+    async with client(secure=True) as http:
+        for response in (await http.get("/"), await http.post("/", headers={"Origin": "https://evil.test"})):
+            assert response.headers["x-content-type-options"] == "nosniff"
+            assert response.headers["x-frame-options"] == "DENY"
+            assert "max-age" in response.headers["strict-transport-security"]
+
+
+async def test_the_api_is_not_cached_and_hashed_assets_are() -> None:
+    """The one may change at any time, the others never."""
+    async with client() as http:
+        assert (await http.get("/api/x")).headers["cache-control"] == "no-store"
+        assert "immutable" in (await http.get("/assets/x-123.js")).headers["cache-control"]
+
+
+def test_the_policy_names_inline_scripts_by_hash_and_allows_no_eval(tmp_path: Path) -> None:
+    """As they were built, wherever in the tree."""
+    (tmp_path / "deep").mkdir()
+    page = '<script>one()</script><script src="/a.js"></script><script type="module">two()</script>'
+    (tmp_path / "deep" / "index.html").write_text(page)
+    policy = content_security_policy(tmp_path)
+    for script in ("one()", "two()"):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert policy.count("sha256-") == 2
+    assert "unsafe-eval" not in policy
+    assert "unsafe-inline" not in policy.split("style-src")[0]
+
+
+async def socket_through_guard(headers: list[tuple[bytes, bytes]]) -> tuple[Scope | None, list[Any]]:
+    """What the app behind the guard saw of a WebSocket, and what was sent back."""
+    seen: list[Scope] = []
+    sent: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    guard = Guard(app, allowed_origins=[], max_body_bytes=100, pages=None, secure=False)
+    await guard({"type": "websocket", "path": "/_event/", "headers": headers}, receive, send)
+    return (seen[0] if seen else None), sent
+
+
+async def test_a_socket_from_another_site_is_closed() -> None:
+    """Before anything of the app hears of it."""
+    scope, sent = await socket_through_guard([(b"host", b"app.test"), (b"origin", b"https://evil.test")])
+    assert scope is None
+    assert sent[0]["type"] == "websocket.close"
+
+
+async def test_the_session_cookie_travels_beside_a_sockets_headers() -> None:
+    """Reflex shows a socket's headers to the page's scripts."""
+    headers = [(b"host", b"app.test"), (b"cookie", b"theme=dark; realtime_session=secret")]
+    scope, _ = await socket_through_guard(headers)
+    assert scope is not None
+    assert scope[SCOPE_TOKEN] == "secret"
+    assert (b"cookie", b"theme=dark") in scope["headers"]
+    assert b"secret" not in repr(scope["headers"]).encode()
