@@ -5,4 +5,4 @@ import reflex as rx
 from realtime_ui.installer import install
 from realtime_ui.pages import home, project, session  # noqa: F401  (pages register themselves)
 
-app = install(rx.App(head_components=[rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml")]))
+app = install(rx.App())

@@ -4,7 +4,7 @@
  */
 import "./realtime.css";
 import { useMemo } from "react";
-import { useFeed } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { useFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 
 const show = (value) =>
   value === null ? "—" : typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -21,7 +21,8 @@ export const fold = (snapshot, rows) => {
   return fields;
 };
 
-export function CurrentFields({ channel, snapshot, empty }) {
+export function CurrentFields({ channel: named, snapshot, empty }) {
+  const channel = useLingering(named);
   const { rows } = useFeed(channel);
   const fields = useMemo(() => fold(snapshot, rows), [snapshot, rows]);
   if (fields.size === 0) return <p className="rt-empty">{empty}</p>;

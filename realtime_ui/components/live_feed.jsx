@@ -3,7 +3,7 @@
  */
 import "./realtime.css";
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { feedOf, useConnection, useHeldFeed } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { feedOf, useConnection, useHeldFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 import { sentence } from "./sentences.js";
 
 const AT_END_PX = 24;
@@ -51,7 +51,8 @@ const Gap = ({ count }) => (
 
 const sameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
 
-export function LiveFeed({ channel, rewind, state, sentences, label, children }) {
+export function LiveFeed({ channel: named, rewind, state, sentences, label, children }) {
+  const channel = useLingering(named);
   const feed = useHeldFeed(channel, rewind, state);
   const { status: connectionStatus } = useConnection();
   const scroller = useRef(null);

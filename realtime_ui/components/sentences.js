@@ -8,6 +8,7 @@ const show = (value) => {
 
 const listed = (changes) =>
   Object.entries(changes)
+    .sort(([a], [b]) => a.localeCompare(b)) // the log keeps no order of keys
     .map(([name, value]) => `${name} → ${show(value)}`)
     .join(", ");
 

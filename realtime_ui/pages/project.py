@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from realtime_ui.access.policy import Action, may
+from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
 from realtime_ui.components.shell import shell
 from realtime_ui.components.views import current_fields
@@ -27,18 +27,16 @@ class ProjectState(ChannelState, rx.State):
     @rx.event
     async def open(self) -> None:
         """Watch the project in the address, and fold what the log says of its fields."""
-        self.unsubscribe()
-        self.title, self.fields, self.problem = "", {}, ""
-        person = await person_of(self)
+        self.problem = ""
         try:
             channel = ChannelName.parse(f"project:{getattr(self, 'project_id', '')}")
-            if person is None or not may(person, Action.READ, channel, person.tenant):
-                return
+            person = require(await person_of(self), Action.READ, channel)
             runtime = current()
             self.title = await runtime.channels.title(person.tenant, channel) or channel.id
             fields = await runtime.log.fold(person.tenant, channel)
         except RealtimeError as error:
-            self.problem = error.detail
+            self.unsubscribe()
+            self.title, self.fields, self.problem = "", {}, error.detail
             return
         self.fields = {name: [value, seq] for name, (value, seq) in fields.items()}
         self.subscribe(str(channel), rewind=50)
@@ -57,12 +55,12 @@ def project() -> rx.Component:
             rx.cond(ProjectState.problem, rx.el.p(ProjectState.problem, role="alert", class_name="rt-problem")),
             rx.el.section(
                 rx.el.h2("Activity"),
-                rx.cond(ProjectState.channel, live_feed(ProjectState, label="Project activity")),
+                live_feed(ProjectState, label="Project activity"),
                 class_name="rt-panel rt-panel-feed",
             ),
             rx.el.aside(
                 rx.el.h2("Now"),
-                rx.cond(ProjectState.channel, current_fields(ProjectState, ProjectState.fields)),
+                current_fields(ProjectState, ProjectState.fields),
                 class_name="rt-panel rt-panel-fields",
                 aria_label="Current fields",
             ),

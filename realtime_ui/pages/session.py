@@ -5,7 +5,7 @@ from typing import Any
 
 import reflex as rx
 
-from realtime_ui.access.policy import Action, may
+from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
 from realtime_ui.components.shell import shell
 from realtime_ui.core.channels import ChannelName
@@ -28,16 +28,14 @@ class SessionPageState(ChannelState, rx.State):
     @rx.event
     async def open(self) -> None:
         """Watch the session in the address."""
-        self.unsubscribe()
-        self.title, self.problem = "", ""
-        person = await person_of(self)
+        self.problem = ""
         try:
             channel = ChannelName.parse(f"session:{getattr(self, 'session_id', '')}")
-            if person is None or not may(person, Action.READ, channel, person.tenant):
-                return
+            person = require(await person_of(self), Action.READ, channel)
             self.title = await current().channels.title(person.tenant, channel) or channel.id
         except RealtimeError as error:
-            self.problem = error.detail
+            self.unsubscribe()
+            self.title, self.problem = "", error.detail
             return
         self.subscribe(str(channel), rewind=50)
 
@@ -76,7 +74,7 @@ def session() -> rx.Component:
             ),
             rx.el.section(
                 rx.el.h2("Conversation"),
-                rx.cond(SessionPageState.channel, live_feed(SessionPageState, label="Session messages")),
+                live_feed(SessionPageState, label="Session messages"),
                 rx.cond(
                     SessionPageState.problem, rx.el.p(SessionPageState.problem, role="alert", class_name="rt-problem")
                 ),

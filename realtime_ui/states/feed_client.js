@@ -6,7 +6,7 @@
  * arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
  */
 import { Socket } from "socket.io-client";
-import { useEffect, useSyncExternalStore } from "react";
+import { useEffect, useState, useSyncExternalStore } from "react";
 
 const EVENT_NAMESPACE = "/_event";
 const NAMESPACE = "/feed";
@@ -15,6 +15,7 @@ const RETRY_MS = 1_000;
 const PING_MS = 30_000;
 const KEEP_ROWS = 500; // in the list while its end is in view
 const KEEP_ROWS_READING = 3_000; // while somebody reads further up
+const LINGER_MS = 3_000;
 const KEEP_WAITING_FRAMES = 500;
 
 const now = () => Date.now();
@@ -96,14 +97,18 @@ const adopt = (socket) => {
   feedSocket.on("connect_error", (error) => {
     const refusal = error.data;
     if (refusal && !refusal.retryable) setStatus("failed", refusal.detail);
-    else setStatus("disconnected", error.message);
+    else {
+      setStatus("disconnected", error.message);
+      setTimeout(connectFeed, RETRY_MS); // a refused namespace is not active any more
+    }
   });
   feedSocket.on("frame", (frame) => feeds.get(frame.channel)?.receive(frame));
   feedSocket.on("lobby", (rows) => lobby.merge(rows));
 };
 
 const connectFeed = () => {
-  if (feedSocket && !feedSocket.connected && eventSocket?.connected) feedSocket.connect();
+  // An active socket connects by itself whenever the WebSocket opens; a second CONNECT would confuse the server.
+  if (feedSocket && !feedSocket.active && eventSocket?.connected) feedSocket.connect();
 };
 
 const measureLatency = async () => {
@@ -272,7 +277,10 @@ class Feed {
   }
 }
 
-/** Hold a feed; the result lets it go. The last one to let go unsubscribes. */
+/**
+ * Hold a feed; the result lets it go. A while after the last one let go, it unsubscribes: a state that is
+ * hydrated anew (a reconnect does that) names no channel for a moment, and its rows must outlast it.
+ */
 export const holdFeed = (channel, rewind, state) => {
   let feed = feeds.get(channel);
   if (!feed) {
@@ -286,10 +294,12 @@ export const holdFeed = (channel, rewind, state) => {
   announce();
   return () => {
     feed.users -= 1;
-    if (feed.users > 0) return;
-    feeds.delete(channel);
-    if (feedSocket?.connected) feedSocket.emit("unsub", { channel });
-    announce();
+    setTimeout(() => {
+      if (feed.users > 0 || feeds.get(channel) !== feed) return;
+      feeds.delete(channel);
+      if (feedSocket?.connected) feedSocket.emit("unsub", { channel });
+      announce();
+    }, LINGER_MS);
   };
 };
 
@@ -304,6 +314,17 @@ const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first
 export const useFeed = (channel) => {
   useStore(registry);
   return useStore(feeds.get(channel)?.store ?? NOTHING);
+};
+
+/** The channel named, or the one named last while none has been for less than LINGER_MS. */
+export const useLingering = (channel) => {
+  const [shown, setShown] = useState(channel);
+  useEffect(() => {
+    if (channel) return setShown(channel);
+    const timer = setTimeout(() => setShown(""), LINGER_MS);
+    return () => clearTimeout(timer);
+  }, [channel]);
+  return channel || shown;
 };
 
 /** Hold a feed while the component is there. */

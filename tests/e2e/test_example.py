@@ -1,0 +1,35 @@
+"""The example: another Reflex app with a live page of a few lines."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.app import ROOT, App, Process, free_port
+from tests.e2e.conftest import Open
+
+
+@pytest.fixture
+def board(app: App, tmp_path: Path) -> Iterator[Process]:
+    """The example, on the same database and under the same secret, as a second server."""
+    environment = {"DATABASE_URL": app.database_url, "SECRET_KEY": "for tests"}
+    process = Process(ROOT / "examples" / "board", environment, tmp_path / "output", free_port())
+    process.start()
+    yield process
+    process.end()
+
+
+async def test_the_examples_page_is_live(app: App, board: Process, open_page: Open) -> None:
+    """Its state says what to watch; rows come, client-side vars follow, `_on_messages` counts on the server."""
+    identity = uuid.uuid4().hex[:12]
+    page = (await open_page(f"/boards/{identity}", "max@northwind.test", url=board.url)).page
+    await expect(page.get_by_text("attached")).to_be_visible()
+    await expect(page.get_by_text("connected", exact=True)).to_be_visible()
+    # Emitted at the other server: here the rows come by the sweep, from the log.
+    for n in range(3):
+        await asyncio.to_thread(app.emit, ("project.updated", {"projectId": identity, "changes": {"step": n}}))
+    await expect(page.locator("[data-seq='3']")).to_be_visible()
+    await expect(page.get_by_text("3 / 3")).to_be_visible()

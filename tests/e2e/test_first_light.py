@@ -1,0 +1,60 @@
+"""The way of a stranger: an empty database, the set-up page, the first event, a row."""
+
+import asyncio
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.app import PASSWORD, ROOT, App, Process
+
+
+@pytest.fixture
+def fresh(app: App, tmp_path: Path) -> Iterator[Process]:
+    """The app as in a clean clone, on an embedded database of its own."""
+    process = Process(ROOT, {"DATA_DIR": str(tmp_path / "data")}, tmp_path / "output", app.process.port)
+    app.process.end()
+    process.start()
+    yield process
+    process.end()
+    app.process.start()
+
+
+async def test_from_the_set_up_page_to_the_first_row(fresh: Process, browser: Browser) -> None:
+    """The code from the terminal, a key, the curl line as it stands there, and the event on two pages."""
+    code = fresh.wait_for("enter the code").rpartition("enter the code ")[2].strip()
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(fresh.url)
+    await page.wait_for_url(re.compile(r"/set-up"))
+    fields = {"tenant": "Northwind", "name": "Ada", "email": "ada@northwind.test", "password": PASSWORD}
+
+    await page.fill("input[name=code]", "WRONG-ONE")
+    for name, value in fields.items():
+        await page.fill(f"input[name={name}]", value)
+    await page.click("text=Create")
+    await expect(page.get_by_role("alert")).to_contain_text("not the one in the terminal")
+
+    await page.fill("input[name=code]", code)
+    for name, value in fields.items():
+        await page.fill(f"input[name={name}]", value)
+    await page.click("text=Create")
+    line = page.get_by_label("The line that sends the first event")
+    await expect(line).to_contain_text("Bearer rk_")
+    await expect(page.get_by_text("Waiting for the first event")).to_be_visible()
+
+    project = await context.new_page()
+    await project.goto(f"{fresh.url}/projects/apollo")
+    await expect(project.get_by_text("Nothing has happened here yet.")).to_be_visible()
+
+    curl = await asyncio.create_subprocess_exec("bash", "-c", await line.inner_text(), stdout=subprocess.PIPE)
+    answer, _ = await curl.communicate()
+    assert b'"seq":1' in answer
+
+    await expect(page.locator("[data-channel='project:apollo']")).to_contain_text("1 event")
+    await expect(project.get_by_role("log")).to_contain_text("status → in flight")
+    await expect(project.locator(".rt-fields")).to_contain_text("in flight")
+    await context.close()
