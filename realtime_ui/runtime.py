@@ -22,6 +22,7 @@ from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
+from realtime_ui.hub.fanout import install_direct_writes
 from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, SinkFactory, token_of_socket
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.persistence.channels import ChannelRepository
@@ -119,6 +120,7 @@ class Runtime:
         enter(self.bus.stop)
         foreign = asyncio.create_task(self._record_foreign(), name="record-foreign")
         self._stack.callback(foreign.cancel)
+        install_direct_writes(self._server)
         self._server.register_namespace(self.feed)
         await self.feed.lobby.start()
         enter(self.feed.lobby.stop)

@@ -1,10 +1,18 @@
-"""Sends one frame to a whole room of a Socket.IO namespace with a single encode.
+"""Sends one frame to a whole room of a Socket.IO namespace: one encode, and no task or wake-up a socket.
 
-python-socketio's own `emit` encodes once too, but makes a task per recipient. Here the same Engine.IO
-packet goes straight onto each socket's queue. This leans on names that engineio and socketio keep to
-themselves, so their versions are pinned and a test compares the outcome with the ordinary emit.
+python-socketio's own `emit` encodes once too, but makes a task per recipient, and engineio's writer then
+wakes up for each. Here a frame goes straight to the ASGI server's `send` of every socket that is idle, and
+onto the queue of every other, so that order holds whichever way a packet takes.
+
+This leans on names that engineio keeps to itself (`_async["websocket"]`, the writer's use of its queue), so
+its version is pinned, and a test compares what arrives with the ordinary emit, packet for packet.
 """
 
+import asyncio
+import logging
+from typing import Any
+
+from engineio.async_drivers.asgi import WebSocket
 from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
 from socketio import AsyncServer
@@ -12,21 +20,74 @@ from socketio.packet import EVENT
 
 from realtime_ui.core.messages import Json
 
+logger = logging.getLogger(__name__)
 
-class _Encoded(EnginePacket):  # type: ignore[misc]  # engineio ships no types
+
+class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no types
+    """engineio's WebSocket, which can also be written to without waiting."""
+
+    def __init__(self, handler: Any, server: Any) -> None:
+        super().__init__(handler, server)
+        self._socket: Any = handler.__self__
+        self._socket.direct = self
+        self._writing = 0
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a packet from the queue, as engineio's writer does."""
+        self._writing += 1
+        try:
+            await super().send(message)
+        finally:
+            self._writing -= 1
+
+    def write_now(self, message: dict[str, Any]) -> bool:
+        """Write a packet at once if nothing is under way on this socket; False if it must take the queue.
+
+        Idle means: no packet on the queue or on its way from there to `send` (engineio marks each done just
+        before it sends it), and no earlier write that the transport has not taken yet.
+        """
+        if self._writing or self._socket.queue._unfinished_tasks or self.asgi_send is None:
+            return False
+        self._writing += 1
+        self._advance(self.asgi_send(message).__await__())
+        return True
+
+    def _advance(self, write: Any) -> None:
+        """Run a write until it ends or has to wait for the transport; then go on when that is ready."""
+        try:
+            waits_for = write.send(None)
+        except StopIteration:
+            self._writing -= 1
+        except Exception as error:  # the socket is closing: its own reader sees to that
+            logger.debug("A direct write failed: %r", error)
+            self._writing -= 1
+        else:
+            if isinstance(waits_for, asyncio.Future):
+                waits_for._asyncio_future_blocking = False  # what a Task does with a future it waits for
+                waits_for.add_done_callback(lambda _: self._advance(write))
+            else:
+                asyncio.get_running_loop().call_soon(self._advance, write)
+
+
+class _Encoded(EnginePacket):  # type: ignore[misc]
     """A packet that is encoded once, however many sockets send it."""
 
     def __init__(self, data: str) -> None:
         super().__init__(MESSAGE, data)
-        self._text: str = super().encode()
+        self.text: str = super().encode()
 
     def encode(self, b64: bool = False) -> str:
-        """The text made at the start."""
-        return self._text
+        """Give the text made at the start."""
+        return self.text
+
+
+def install_direct_writes(server: AsyncServer) -> None:
+    """Have a Socket.IO server use `DirectWebSocket` for the sockets that connect from now on."""
+    server.eio._async = {**server.eio._async, "websocket": DirectWebSocket}
 
 
 def send_to_room(server: AsyncServer, namespace: str, room: str, event: str, data: Json) -> int:
-    """Queue an event for every socket in a room.
+    """Send an event to every socket in a room.
 
     Args:
         server: the Socket.IO server.
@@ -36,16 +97,20 @@ def send_to_room(server: AsyncServer, namespace: str, room: str, event: str, dat
         data: JSON; no binary.
 
     Returns:
-        how many sockets got it.
+        how many sockets it went to.
     """
     members = list(server.manager.get_participants(namespace, room)) if namespace in server.manager.rooms else []
     if not members:
         return 0
     packet = _Encoded(server.packet_class(EVENT, namespace=namespace, data=[event, data]).encode())
+    message = {"type": "websocket.send", "text": packet.text, "bytes": None}
     sent = 0
     for _, engine_id in members:
         socket = server.eio.sockets.get(engine_id)
-        if socket is not None and not socket.closed:
+        if socket is None or socket.closed or socket.closing:
+            continue
+        direct: DirectWebSocket | None = getattr(socket, "direct", None)
+        if direct is None or not direct.write_now(message):
             socket.queue.put_nowait(packet)
-            sent += 1
+        sent += 1
     return sent

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import reflex as rx
+from reflex_base.config import get_config
 
 from realtime_ui.access.policy import Action, may
 from realtime_ui.components.forms import field, native_form, problem_note
@@ -41,7 +42,7 @@ class FirstEventState(rx.State):
         if person is None or not may(person, Action.ADMINISTER, None, person.tenant):
             return
         runtime = current()
-        self.url = runtime.settings.url
+        self.url = get_config().api_url
         if not await runtime.people.has_key(person.tenant):
             self.key = await runtime.gate.add_key(person.tenant, "first key", frozenset(Scope))
 

@@ -1,0 +1,212 @@
+"""`make bench`: measures against the contenders in the same run and prints ratios.
+
+Every figure is told with its limit; nothing fails here, and no test asserts that anything is fast.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from playwright.async_api import async_playwright
+
+from bench.stage import Ground, ground, server, tabs
+from tests import chromium
+
+TABS, RATE, SECONDS, ROUNDS = 100, 20, 10, 3
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def verdict(label: str, value: float, limit: float, *, below: bool = True, unit: str = "") -> None:
+    """Print a figure beside its limit."""
+    reached = value <= limit if below else value >= limit
+    sign = "≤" if below else "≥"
+    say(f"  {'reached' if reached else 'MISSED '}  {label}: {value:.3g}{unit} ({sign} {limit:g}{unit})")
+
+
+def deliver(kind: str, base: Ground) -> dict[str, Any]:
+    """One round of a contender: CPU µs and bytes a delivery, latencies in ms."""
+    with server(kind, base) as target, tabs(target, base, TABS) as watching:
+        target.run(RATE, 2)
+        before = target.cpu_s()
+        target.run(RATE, SECONDS)
+        time.sleep(1)
+        used = target.cpu_s() - before
+        result = watching.result()
+        counted = TABS * RATE * SECONDS
+        per_delivery = result["bytes"] / max(1, result["deliveries"])
+        return {
+            **result,
+            "cpu_us": used / counted * 1e6,
+            "bytes": per_delivery,
+            "missing": counted * 1.2 - result["deliveries"],
+        }
+
+
+def delivery(base: Ground) -> None:
+    """The cost of a delivery."""
+    say(f"\nDelivery: {TABS} tabs x {RATE} events/s x {SECONDS} s, medians of {ROUNDS} interleaved rounds")
+    kinds = ("ours", "bare", "idiom")
+    rounds = [{kind: deliver(kind, base) for kind in kinds} for _ in range(ROUNDS)]
+    median: dict[str, dict[str, float]] = {}
+    for kind in kinds:
+        of = [each[kind] for each in rounds]
+        median[kind] = {
+            name: statistics.median(each[name] for each in of) for name in ("cpu_us", "bytes", "p50", "p99")
+        }
+        whole = all(each["ordered"] and each["complete"] for each in of)
+        say(
+            f"  {kind:7} {median[kind]['cpu_us']:7.1f} µs CPU a delivery, {median[kind]['bytes']:8.0f} bytes,"
+            f" p50 {median[kind]['p50'] * 1000:6.1f} ms, p99 {median[kind]['p99'] * 1000:6.1f} ms,"
+            f" {'complete and in order' if whole else 'NOT complete or in order'}"
+        )
+    verdict("CPU, ours / idiom", median["ours"]["cpu_us"] / median["idiom"]["cpu_us"], 1 / 6)
+    verdict("CPU, ours / bare", median["ours"]["cpu_us"] / median["bare"]["cpu_us"], 1.15)
+
+
+def length(base: Ground) -> None:
+    """Whether a delivery's bytes depend on how long the feed is."""
+    say("\nBytes a delivery as the feed grows")
+    sizes = []
+    for history in (0, 5_000):
+        if history:
+            fill(base, history)
+        with server("ours", base) as target, tabs(target, base, 5) as watching:
+            target.run(RATE, 3)
+            time.sleep(0.5)
+            result = watching.result()
+            sizes.append(result["bytes"] / result["deliveries"])
+            say(f"  after {history:5} more events: {sizes[-1]:.1f} bytes")
+    verdict("bytes, long / short feed", sizes[1] / sizes[0], 1.05)
+
+
+def fill(base: Ground, count: int) -> None:
+    """Put events into the bench's feed over HTTP."""
+    event = {"type": "project.updated", "payload": {"projectId": "bench", "at": 0}}
+    with server("ours", base) as target, httpx.Client(base_url=target.url) as http:
+        for _ in range(count // 1000):
+            response = http.post("/api/events", json=[event] * 1000, headers={"Authorization": f"Bearer {base.key}"})
+            response.raise_for_status()
+
+
+def memory(base: Ground) -> None:
+    """What a connected tab takes."""
+    say(f"\nMemory of a connected tab, {TABS * 2} tabs, medians of {ROUNDS} rounds")
+    found: dict[str, list[float]] = {"ours": [], "reflex": []}
+    for _ in range(ROUNDS):
+        for kind, values in found.items():
+            with server(kind, base) as target:
+                with tabs(target, base, 20):  # first connections load modules and fill pools
+                    pass
+                before = target.memory()
+                with tabs(target, base, TABS * 2):
+                    time.sleep(1)
+                    values.append((target.memory() - before) / (TABS * 2) / 1024)
+    ours, bare = statistics.median(found["ours"]), statistics.median(found["reflex"])
+    say(f"  ours {ours:.0f} KB, bare Reflex tab {bare:.0f} KB")
+    verdict("memory, ours / bare Reflex tab", ours / bare, 1.15)
+
+
+async def _ingest(url: str, key: str, seconds: float) -> float:
+    event = {"type": "project.updated", "payload": {"projectId": "ingest", "changes": {"status": "in progress"}}}
+    body = json.dumps([event] * 100)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    until = time.monotonic() + seconds
+    total = 0
+
+    async def caller(http: httpx.AsyncClient) -> None:
+        nonlocal total
+        while time.monotonic() < until:
+            response = await http.post("/api/events", content=body, headers=headers)
+            response.raise_for_status()
+            total += 100
+
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        begun = time.monotonic()
+        await asyncio.gather(*(caller(http) for _ in range(4)))
+        return total / (time.monotonic() - begun)
+
+
+def ingest(base: Ground) -> None:
+    """How many events a second come in over HTTP."""
+    say("\nIngest: lists of 100 over HTTP, four callers, 10 s, committed and published")
+    with server("ours", base) as target:
+        rate = asyncio.run(_ingest(target.url, base.key, 10))
+    verdict("events/s", rate, 3_000, below=False)
+
+
+OBSERVE = """
+window.seen = {};
+new MutationObserver((changes) => {
+  const now = performance.timeOrigin + performance.now();
+  for (const change of changes)
+    for (const node of change.addedNodes)
+      if (node.nodeType === 1)
+        for (const row of [node, ...node.querySelectorAll('[data-seq]')])
+          if (row.dataset?.seq) window.seen[row.dataset.seq] ??= now;
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+async def _to_dom(url: str, database_url: str, key: str, token: str) -> list[float]:
+    latencies = []
+    async with async_playwright() as playwright, httpx.AsyncClient(base_url=url) as http:
+        browser = await playwright.chromium.launch(executable_path=chromium.ensure(), args=chromium.FLAGS)
+        context = await browser.new_context()
+        await context.add_cookies([{"name": "realtime_session", "value": token, "url": url}])
+        await context.add_init_script(OBSERVE)
+        page = await context.new_page()
+        await page.goto(f"{url}/projects/dom")
+        await page.locator(".rt-feed[data-status=attached]").wait_for()
+        headers = {"Authorization": f"Bearer {key}"}
+        sent: dict[str, float] = {}
+        for number in range(330):
+            await asyncio.sleep(0.1)
+            event = {"type": "project.updated", "payload": {"projectId": "dom", "changes": {"step": number}}}
+            begun = time.time() * 1000
+            response = await http.post("/api/events", json=event, headers=headers)
+            sent[str(response.json()["events"][0]["channels"][0]["seq"])] = begun
+        await asyncio.sleep(1)
+        seen = await page.evaluate("window.seen")
+        latencies = [seen[seq] - begun for seq, begun in list(sent.items())[30:]]
+        await browser.close()
+    return latencies
+
+
+def to_dom(base: Ground) -> None:
+    """From before the HTTP request to the row in the DOM."""
+    from tests.app import App  # the whole app, pages and all
+
+    say("\nEmit to DOM: one browser, 10 events/s for 30 s, from before the HTTP request to the row in the DOM")
+    with App.start(base.url) as app:
+        latencies = sorted(asyncio.run(_to_dom(app.url, base.url, base.key, base.token)))
+    verdict("p50", latencies[len(latencies) // 2], 15, unit=" ms")
+    verdict("p99", latencies[int(len(latencies) * 0.99)], 60, unit=" ms")
+
+
+SECTIONS: dict[str, Callable[[Ground], None]] = {
+    "delivery": delivery,
+    "length": length,
+    "memory": memory,
+    "ingest": ingest,
+    "dom": to_dom,
+}
+
+
+def main() -> None:
+    """Run the sections named on the command line, or all."""
+    for name in sys.argv[1:] or SECTIONS:
+        with ground() as base:
+            SECTIONS[name](base)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Starts what is measured: a database, a server, tabs; and reads how much CPU and memory a server took."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from realtime_ui.access.gate import Gate
+from realtime_ui.build import serving_environment
+from realtime_ui.core.clock import SystemClock
+from realtime_ui.core.principals import Role, Scope
+from realtime_ui.embedded import EmbeddedPostgres
+from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.migrate import upgrade
+from realtime_ui.persistence.people import PeopleRepository
+from tests.app import ROOT, free_port
+
+PASSWORD = "a long enough password"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A migrated database with a person, a key and their tenant."""
+
+    url: str
+    tenant: uuid.UUID
+    key: str
+    token: str
+
+
+@contextmanager
+def ground() -> Iterator[Ground]:
+    """A database of the run's own."""
+    with tempfile.TemporaryDirectory(prefix="rui-bench-", ignore_cleanup_errors=True) as folder:
+        server = EmbeddedPostgres(Path(folder) / "pg")
+        try:
+            upgrade(server.url)
+            yield asyncio.run(_people(server.url))
+        finally:
+            server.stop()
+
+
+async def _people(url: str) -> Ground:
+    database = Database(url, pool=2)
+    people = PeopleRepository(database)
+    gate = Gate(people, SystemClock(), sign_in_days=1, setup_code="")
+    await gate.add_person("Bench", "ada@bench.test", "Ada", PASSWORD, Role.ADMIN)
+    [(tenant, _)] = await people.tenants()
+    key = await gate.add_key(tenant, "bench", frozenset(Scope))
+    token = await gate.sign_in("ada@bench.test", PASSWORD, "bench")
+    await database.close()
+    return Ground(url, tenant, key, token)
+
+
+@dataclass
+class Server:
+    """A running contender."""
+
+    kind: str
+    url: str
+    process: psutil.Process
+
+    def cpu_s(self) -> float:
+        """User and system time of the server's process tree so far, in s."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return float(sum(sum(member.cpu_times()[:2]) for member in family))
+
+    def memory(self) -> int:
+        """Resident bytes of the server's process tree."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return sum(int(member.memory_info().rss) for member in family)
+
+    def run(self, rate: float, seconds: float) -> None:
+        """Have it emit events for a while."""
+        path = f"{self.url}/bench/run?rate={rate}&seconds={seconds}"
+        httpx.post(path, timeout=seconds * 10 + 30).raise_for_status()
+
+
+@contextmanager
+def server(kind: str, base: Ground) -> Iterator[Server]:
+    """A contender on uvicorn, with the flags that `serve` gives it."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        **serving_environment(),
+        "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "false",
+        "BENCH": kind,
+        "BENCH_TENANT": str(base.tenant),
+        "DATABASE_URL": base.url,
+        "SECRET_KEY": "bench",
+        "PORT": str(port),
+        "EMIT_RATE_PER_KEY": "1000000",
+    }
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "bench.servers:app", "--factory", "--port", str(port)),
+            *("--log-level", "warning", "--no-access-log", "--ws-per-message-deflate", "false"),
+            *("--timeout-graceful-shutdown", "1"),
+        ],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_up(url, process)
+        yield Server(kind, url, psutil.Process(process.pid))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended"
+        try:
+            if httpx.get(f"{url}/ping").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise SystemExit("the server did not come up")
+
+
+@dataclass
+class Tabs:
+    """Connected tabs."""
+
+    process: "subprocess.Popen[str]"
+
+    def result(self) -> dict[str, Any]:
+        """Close them; what came."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("end\n")
+        self.process.stdin.flush()
+        found: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return found
+
+
+@contextmanager
+def tabs(target: Server, base: Ground, number: int) -> Iterator[Tabs]:
+    """So many tabs on a server, connected when the block begins."""
+    cookie = f"realtime_session={base.token}"
+    command = [sys.executable, "-m", "bench.tabs", target.url.replace("http", "ws"), cookie, target.kind, str(number)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if line != "ready\n":
+            raise SystemExit(f"the tabs did not connect: {line}")
+        try:
+            yield Tabs(process)
+        finally:
+            process.kill()
