@@ -9,7 +9,7 @@ from reflex_base import constants
 from reflex_base.environment import environment
 from starlette.types import ASGIApp
 
-from realtime_ui.api.app import create_api
+from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.components.views import connection_banner
 from realtime_ui.events.routes import Route
@@ -41,7 +41,7 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
             yield
 
     app.register_lifespan_task(lifespan)
-    app.api_transformer = [create_api(), _guard]
+    app.api_transformer = [beside, _guard]
     app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
     return app
 

@@ -1,6 +1,7 @@
-"""The HTTP API as a FastAPI app; Reflex's own routes and pages are mounted behind it."""
+"""The HTTP API as a FastAPI app, beside Reflex's own routes and pages."""
 
 from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from realtime_ui.api import channels, events, sign_in
 from realtime_ui.api.problems import install_problems
@@ -28,3 +29,18 @@ def create_api() -> FastAPI:
         raise NotFound(f"There is nothing at {request.url.path}.", remedy="See /api/openapi.json for what there is.")
 
     return api
+
+
+def beside(pages: ASGIApp) -> ASGIApp:
+    """The API under /api and everything else as it was.
+
+    Beside, not around: a WebSocket would keep every layer it came through for as long as it lasts.
+    """
+    api = create_api()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        is_api = scope["type"] == "http" and (path == "/api" or path.startswith("/api/"))
+        await (api if is_api else pages)(scope, receive, send)
+
+    return app

@@ -19,9 +19,10 @@ from realtime_ui.states.session import SessionState
 EXAMPLE = {"type": "project.updated", "payload": {"projectId": "apollo", "changes": {"status": "in flight"}}}
 
 
-class FirstEventState(rx.State):
-    """The first API key and the line that uses it; the key is shown to the admin's tab that made it, once."""
+class SetUpState(rx.State):
+    """How far the set-up is. The first API key is shown once, to the admin's tab that made it."""
 
+    step: str = ""
     key: str = ""
     url: str = ""
 
@@ -34,6 +35,17 @@ class FirstEventState(rx.State):
             f"  -H 'Content-Type: application/json' \\\n"
             f"  -d '{json.dumps(EXAMPLE)}'"
         )
+
+    @rx.event
+    async def load(self) -> Any:
+        """Show the form while nobody is there, the first key to the admin who was just made."""
+        if await person_of(self) is not None:
+            self.step = "key"
+            return [SessionState.load, SetUpState.prepare]
+        if await current().gate.needs_setup():
+            self.step = "form"
+            return None
+        return rx.redirect(SIGN_IN)
 
     @rx.event
     async def prepare(self) -> None:
@@ -55,39 +67,20 @@ class FirstEventState(rx.State):
         self.key = await current().gate.add_key(person.tenant, "made on the start page", frozenset(Scope))
 
 
-class SetUpState(rx.State):
-    """Which step of the set-up to show."""
-
-    step: str = ""
-
-    @rx.event
-    async def load(self) -> Any:
-        """Show the form while nobody is there, the first key to the admin who was just made."""
-        if await person_of(self) is not None:
-            self.step = "key"
-            return [SessionState.load, FirstEventState.prepare]
-        if await current().gate.needs_setup():
-            self.step = "form"
-            return None
-        return rx.redirect(SIGN_IN)
-
-
 def first_event() -> rx.Component:
     """The line that sends a first event, ready to copy, with a key in it where this tab has one."""
     return rx.el.section(
         rx.el.h2("Send your first event"),
         rx.el.p("Paste this into a terminal. The channel appears here the moment the event is stored."),
-        copyable(FirstEventState.line, label="The line that sends the first event"),
+        copyable(SetUpState.line, label="The line that sends the first event"),
         rx.cond(
-            FirstEventState.key != "",
+            SetUpState.key != "",
             rx.el.p("The API key in it is shown only now. Keep it like a password.", class_name="rt-note", role="note"),
             rx.cond(
                 SessionState.is_admin,
                 rx.el.p(
                     "Put your API key in, or ",
-                    rx.el.button(
-                        "make a new key", type="button", class_name="rt-link", on_click=FirstEventState.make_key
-                    ),
+                    rx.el.button("make a new key", type="button", class_name="rt-link", on_click=SetUpState.make_key),
                     ".",
                 ),
                 rx.el.p("Ask an admin for an API key."),

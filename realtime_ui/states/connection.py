@@ -2,13 +2,11 @@
 
 from typing import Any, ClassVar
 
-import reflex as rx
-
 from realtime_ui.states.client_vars import ClientVar
 
 
-class ConnectionState(rx.State):
-    """Client-side Vars only, so that they stay true while the connection is down.
+class ConnectionState:
+    """Client-side Vars only, so that they stay true while the connection is down; nothing of it is on the server.
 
     `status` is `connecting`, `connected`, `disconnected` (being retried) or `failed` (refused, see `error`).
     `online` says whether the device has a network at all. `latency` is the last round trip in ms, `since`

@@ -29,3 +29,10 @@ class SessionState(rx.State):
         self.name, self.email, self.tenant = person.name, person.email, person.tenant_name
         self.is_admin = person.role == "admin"
         return None
+
+    @rx.event
+    async def welcome(self) -> Any:
+        """For the sign-in page: away from it when signed in, or while nobody can sign in yet."""
+        if await person_of(self) is not None:
+            return rx.redirect("/")
+        return rx.redirect("/set-up") if await current().gate.needs_setup() else None

@@ -64,8 +64,6 @@ async def test_what_arrives_is_what_the_ordinary_emit_sends(server: tuple[socket
     payloads: list[Any] = [
         {"n": n, "text": "äöü €" * (n % 50), "deep": [None, True, 1.5, {"a": []}]} for n in range(600)
     ]
-        {"n": n, "text": "äöü €" * (n % 50), "deep": [None, True, 1.5, {"a": []}]} for n in range(600)
-    ]
     for number, payload in enumerate(payloads):
         if number % 7 == 3:  # through the queue, between direct writes
             await sio.emit("frame", payload, room="fast", namespace=NAMESPACE)
