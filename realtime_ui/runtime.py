@@ -73,7 +73,8 @@ class Runtime:
         self._foreign: asyncio.Queue[tuple[WireMessage, uuid.UUID, ChannelName]] = asyncio.Queue(FOREIGN_LIMIT)
 
         self.database = Database(settings.database_url, pool=settings.database_pool)
-        self.log = EventLog(self.database)
+        self._writer = Database(settings.database_url, pool=1, lock_timeout_s=5, statement_timeout_s=15)
+        self.log = EventLog(self.database, self._writer)
         self.channels = ChannelRepository(self.database)
         self.people = PeopleRepository(self.database)
         self.gate = Gate(self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code)
@@ -106,6 +107,7 @@ class Runtime:
         """Start everything, the lowest first."""
         enter = self._stack.push_async_callback
         enter(self.database.close)
+        enter(self._writer.close)
         await self.log.start()
         enter(self.log.stop)
         try:
@@ -122,8 +124,8 @@ class Runtime:
         self._stack.callback(foreign.cancel)
         install_direct_writes(self._server)
         self._server.register_namespace(self.feed)
-        await self.feed.lobby.start()
-        enter(self.feed.lobby.stop)
+        await self.feed.start()
+        enter(self.feed.stop)
         _running.append(self)
         self._stack.callback(_running.remove, self)
         return self

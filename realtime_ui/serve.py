@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Parent:
             CannotStart: a setting is wrong, the port is taken, or the worker never came up.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stopping.set)
         with ExitStack() as owned:
             self._check_port()
@@ -78,7 +79,7 @@ class Parent:
             secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
             self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
             if not self._development:
-                await self._build()
+                await self._unless_stopping(self._build())
             if not self._stopping.is_set():
                 await self._keep_worker(code)
 
@@ -112,10 +113,20 @@ class Parent:
 
         start = time.monotonic()
         try:
-            built = await asyncio.to_thread(build_pages, self._root)
+            built = await build_pages(self._root)
         except RuntimeError as error:
             raise CannotStart(str(error)) from error
         say(f"Pages      built in {time.monotonic() - start:.0f} s" if built else "Pages      unchanged")
+
+    async def _unless_stopping(self, work: Coroutine[None, None, None]) -> None:
+        """Do some work, giving it up when the end is asked for."""
+        task, stopping = asyncio.create_task(work), asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if task.done():
+            task.result()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def _keep_worker(self, code: str) -> None:
         pause, deaths = BACKOFF_MIN_S, 0
@@ -130,6 +141,7 @@ class Parent:
             if not ended.done():
                 await _end(worker)
                 return
+            _signal(worker, signal.SIGKILL)  # what it started and left behind
             deaths += 1
             if not self._ready and deaths >= TRIES_BEFORE_READY:
                 raise CannotStart("The worker ended again and again before it was ready; see its last words above.")

@@ -13,7 +13,7 @@ from socketio import AsyncServer
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.embedded import EmbeddedPostgres
-from realtime_ui.hub.hub import Sink
+from realtime_ui.hub.feed import StateSink
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.migrate import upgrade
@@ -74,7 +74,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def log(database: Database) -> AsyncIterator[EventLog]:
     """A running event log."""
-    log = EventLog(database)
+    log = EventLog(database, database)
     await log.start()
     yield log
     await log.stop()
@@ -86,7 +86,7 @@ def settings(database_url: str) -> Settings:
     return Settings(database_url=database_url, secret_key="test secret", setup_code="CODE-CODE", _env_file=None)
 
 
-async def no_sink(token: str, state: str, channel: ChannelName) -> Sink | None:
+async def no_sink(token: str, state: str, channel: ChannelName) -> StateSink | None:
     """No state wants messages."""
     return None
 

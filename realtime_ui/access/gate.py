@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from http.cookies import CookieError, SimpleCookie
 
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.passwords import check_strength, hash_password, needs_rehash, verify_password
@@ -185,14 +184,12 @@ def hash_secret(secret: str) -> str:
 
 
 def session_token(header: str | None) -> str | None:
-    """The session's token in a `Cookie` header, or None."""
-    if not header:
-        return None
-    try:
-        morsel = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel else None
+    """The session's token in a `Cookie` header, or None; whatever other cookies stand beside it."""
+    for pair in (header or "").split(";"):
+        name, _, value = pair.partition("=")
+        if name.strip() == COOKIE:
+            return value.strip() or None
+    return None
 
 
 def without_session(header: str) -> str:

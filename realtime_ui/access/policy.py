@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.errors import NotAllowed, NotAuthenticated
-from realtime_ui.core.principals import ApiKey, Principal, Role, Scope
+from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
 
 
 class Action(StrEnum):
@@ -44,6 +44,11 @@ def may(principal: Principal | None, action: Action, channel: ChannelName | None
     if channel.type is ChannelType.USER:
         return channel.id == str(principal.id)
     return channel.type is not ChannelType.SYSTEM
+
+
+def lists(person: Person, channel: ChannelType) -> bool:
+    """Whether channels of that type stand in the person's list: what an admin may read of everybody's."""
+    return person.role is Role.ADMIN or channel not in (ChannelType.USER, ChannelType.SYSTEM)
 
 
 def known(principal: Principal | None) -> Principal:

@@ -9,22 +9,19 @@ import { useFeed, useLingering } from "$/public/external/realtime_ui/states/clie
 const show = (value) =>
   value === null ? "—" : typeof value === "object" ? JSON.stringify(value) : String(value);
 
-export const fold = (snapshot, rows) => {
+/** Of two values of a field, the one with the higher seq. */
+const merge = (snapshot, live) => {
   const fields = new Map(Object.entries(snapshot));
-  for (const row of rows) {
-    const changes = row.data?.changes;
-    if (!changes || typeof changes !== "object" || Array.isArray(changes)) continue;
-    for (const [name, value] of Object.entries(changes)) {
-      if (row.seq >= (fields.get(name)?.[1] ?? 0)) fields.set(name, [value, row.seq]);
-    }
+  for (const [name, value] of Object.entries(live)) {
+    if (value[1] >= (fields.get(name)?.[1] ?? 0)) fields.set(name, value);
   }
   return fields;
 };
 
 export function CurrentFields({ channel: named, snapshot, empty }) {
   const channel = useLingering(named);
-  const { rows } = useFeed(channel);
-  const fields = useMemo(() => fold(snapshot, rows), [snapshot, rows]);
+  const { fields: live } = useFeed(channel);
+  const fields = useMemo(() => merge(snapshot, live), [snapshot, live]);
   if (fields.size === 0) return <p className="rt-empty">{empty}</p>;
   return (
     <dl className="rt-fields">

@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ class Event:
                 field=f"{prefix}type",
                 remedy="Name the event like project.updated.",
             )
-        if not isinstance(payload, dict):
+        if not isinstance(payload, Mapping):
             raise InvalidEvent(
                 "payload is missing or not a JSON object.",
                 field=f"{prefix}payload",
@@ -80,7 +81,9 @@ class Event:
                 field=f"{prefix}id",
                 remedy="Send another id, or none to have one made.",
             )
-        return cls(event_id, type, payload, dumps(payload, field=f"{prefix}payload"), tenant, emitted_by)
+        text = dumps(dict(payload), field=f"{prefix}payload")
+        # What is shown is what is stored: keys are strings, and the caller's own object may change.
+        return cls(event_id, type, json.loads(text), text, tenant, emitted_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,12 @@ def dumps(value: Json, *, field: str) -> str:
         TooLarge: more than 64 KiB.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+        )
         size = len(text.encode())
     except UnicodeEncodeError:
         raise InvalidEvent(f"{field} holds a lone surrogate.", field=field, remedy="Send valid Unicode.") from None

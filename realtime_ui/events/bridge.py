@@ -53,7 +53,7 @@ class Bridge:
         self._client_id = client_id
         self._clock = clock
         self._outbox: asyncio.Queue[Message] = asyncio.Queue(OUTBOX_LIMIT)
-        self._marks: dict[ChannelKey, int] = {}
+        self._marks: dict[ChannelKey, tuple[int, int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -85,11 +85,14 @@ class Bridge:
                 self._outbox.put_nowait(message)
             except asyncio.QueueFull:
                 logger.warning("The outbox is full; %s #%s goes by the sweep", message.channel, message.seq)
-                return
 
     async def _publish_all(self) -> None:
         while True:
-            await self._send(await self._outbox.get())
+            message = await self._outbox.get()
+            try:
+                await self._send(message)
+            except Exception:  # what nobody thought of costs one message its quick way, not all that follow
+                logger.exception("Publishing %s #%s failed", message.channel, message.seq)
 
     async def _send(self, message: Message) -> None:
         wire = self._signer.to_wire(message, self._client_id)
@@ -104,9 +107,14 @@ class Bridge:
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, RETRY_MAX_S)
             else:
-                key = (message.tenant, message.channel)
-                self._marks[key] = max(self._marks.get(key, 0), message.seq)
+                self._mark(message)
                 return
+
+    def _mark(self, message: Message) -> None:
+        """Remember that a message went out; only a run without holes can move the mark in the head."""
+        key = (message.tenant, message.channel)
+        first, last = self._marks.get(key, (message.seq, message.seq - 1))
+        self._marks[key] = (first if message.seq == last + 1 else message.seq, message.seq)
 
     async def _keep_marks(self) -> None:
         next_look = self._clock.monotonic() + ORPHAN_AGE_S
@@ -137,7 +145,7 @@ class Bridge:
         if not self._outbox.empty():  # our own backlog would look like orphans
             return
         for tenant, channel, published in await self._log.unpublished(age_s=ORPHAN_AGE_S):
-            after = max(published, self._marks.get((tenant, channel), 0))
+            after = published
             while page := await self._log.read(tenant, channel, after=after, limit=PAGE):
                 for message in page:
                     await self._send(message)

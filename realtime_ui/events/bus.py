@@ -76,7 +76,7 @@ class EventBus:
             InvalidEvent, Conflict, DatabaseUnavailable: nothing was stored (or, in the last case, nothing
                 is known: emit again under the same id).
         """
-        event = Event.create(type, dict(payload), tenant, id=id, emitted_by=emitted_by)
+        event = Event.create(type, payload, tenant, id=id, emitted_by=emitted_by)
         return (await self.emit_many([event]))[0]
 
     async def emit_many(self, events: Sequence[Event]) -> list[Receipt]:

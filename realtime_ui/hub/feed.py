@@ -5,25 +5,26 @@ frames that come meanwhile it keeps back. The room is entered before the head is
 between. Whatever a tab holds here (rooms, sinks) ends with its socket.
 """
 
+import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from socketio import AsyncNamespace, AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
-from realtime_ui.access.policy import Action, require
+from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, clip
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import InvalidRequest, NotAuthenticated, RateLimited, RealtimeError
-from realtime_ui.core.messages import Head, Json
+from realtime_ui.core.messages import Head, Json, Message
 from realtime_ui.core.principals import Person
 from realtime_ui.hub.fanout import send_to_room
-from realtime_ui.hub.hub import Frame, RealtimeHub, Sink
-from realtime_ui.hub.lobby import Lobby
+from realtime_ui.hub.hub import Frame, RealtimeHub
+from realtime_ui.hub.lobby import Audience, Lobby
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.event_log import ChannelKey, EventLog
 
@@ -32,11 +33,25 @@ logger = logging.getLogger(__name__)
 NAMESPACE = "/feed"
 EVENT_NAMESPACE = "/_event"
 PAGE = 200
+CHECK_INTERVAL_S = 30.0
 MAX_REWIND = 500
 MAX_TEXT = 300
 MAX_STATES = 10
 
-SinkFactory = Callable[[str, str, ChannelName], Awaitable[Sink | None]]
+
+class StateSink(Protocol):
+    """A sink for a state class: hears what its tab is shown, pages and frames, each message once, in order."""
+
+    def __call__(self, frame: Frame) -> None:
+        """Take a frame from the hub."""
+        ...
+
+    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
+        """Take a page that the tab got; `live` when frames follow on it."""
+        ...
+
+
+SinkFactory = Callable[[str, str, ChannelName], Awaitable[StateSink | None]]
 """(Reflex client token, state name, channel) → a sink for a state that wants messages, or None."""
 
 
@@ -46,7 +61,7 @@ class _Tab:
 
     person: Person
     token: str | None
-    channels: dict[ChannelKey, dict[str, Sink]] = field(default_factory=dict)  # with the sinks of its states
+    channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +133,20 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         self._max_channels = max_channels
         self._tabs: dict[str, _Tab] = {}
         self._watchers: dict[ChannelKey, set[str]] = {}
+        self._clock = clock
+        self._checker: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look after sessions, and after the lobby."""
+        self._checker = asyncio.create_task(self._check_sessions(), name="feed-sessions")
+        await self.lobby.start()
+
+    async def stop(self) -> None:
+        """End both."""
+        await self.lobby.stop()
+        if self._checker:
+            self._checker.cancel()
+            await asyncio.gather(self._checker, return_exceptions=True)
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         """Let a signed-in person's tab in; refuse everybody else."""
@@ -157,7 +186,9 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             rows = await self._log.read(*key, after=after, limit=PAGE)
         except RealtimeError as error:
             return {"ok": False, "error": problem(error)}
-        reached = rows[-1].seq if rows else after
+        more = bool(rows) and rows[-1].seq < head.last
+        for sink in tab.channels.get(key, {}).values():
+            sink.catch_up(rows, live=not more)
         return {
             "ok": True,
             "channel": str(wish.channel),
@@ -167,7 +198,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             "after": after,
             "reset": reset,
             "rows": [message.row() for message in rows],
-            "more": reached < head.last and bool(rows),
+            "more": more,
         }
 
     async def on_unsub(self, sid: str, data: object = None) -> Json:
@@ -188,9 +219,10 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         """Look at the tenant's list of channels, live; `{ok: true, rows}` or a problem out."""
         try:
             tab = await self._tab(sid)
-            tenant = require(tab.person, Action.LIST, None).tenant
-            await self.enter_room(sid, lobby_room(tenant))
-            return {"ok": True, "rows": await self.lobby.enter(tenant)}
+            require(tab.person, Action.LIST, None)
+            audience = Audience.of(tab.person)
+            await self.enter_room(sid, audience.room)
+            return {"ok": True, "rows": await self.lobby.enter(audience)}
         except RealtimeError as error:
             return {"ok": False, "error": problem(error)}
 
@@ -202,6 +234,31 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         """End the feeds of a browser that signed out."""
         for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
             await self.disconnect(sid)
+
+    async def _check_sessions(self) -> None:
+        """Ask again and again who each socket is: sessions expire, end elsewhere, and roles change."""
+        while True:
+            await self._clock.sleep(CHECK_INTERVAL_S)
+            for sid, tab in list(self._tabs.items()):
+                try:
+                    await self._check(sid, tab)
+                except RealtimeError as error:
+                    logger.warning("The sessions are looked at later: %s", error)
+                    break
+                except Exception:
+                    logger.exception("A session could not be looked at")
+
+    async def _check(self, sid: str, tab: _Tab) -> None:
+        person = await self._gate.by_token(tab.token)
+        if self._tabs.get(sid) is not tab:
+            return
+        if person is None or Audience.of(person) != Audience.of(tab.person):
+            await self.disconnect(sid)  # the page says so; after a new role it is to be loaded anew
+            return
+        tab.person = person
+        for key in list(tab.channels):
+            if not may(person, Action.READ, key[1], key[0]):
+                await self._release(sid, tab, key)
 
     async def _tab(self, sid: str) -> _Tab:
         """The socket's tab, with its session looked at again.
@@ -243,8 +300,9 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         sinks = tab.channels.pop(key, None)
         if sinks is None:
             return
-        for sink in (*sinks.values(), self._send_frame):
+        for sink in sinks.values():
             await self._hub.detach(key, sink)
+        await self._hub.detach(key, self._send_frame)
         if sid in self._tabs:
             await self.leave_room(sid, room_of(key))
         watchers = self._watchers[key]
@@ -260,11 +318,10 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         }
         send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
 
-    def _send_lobby(self, tenant: uuid.UUID, rows: list[Json]) -> int:
-        room = lobby_room(tenant)
+    def _send_lobby(self, audience: Audience, rows: list[Json]) -> int:
         if not rows:
-            return sum(1 for _ in self.server.manager.get_participants(NAMESPACE, room))
-        return send_to_room(self.server, NAMESPACE, room, "lobby", rows)
+            return sum(1 for _ in self.server.manager.get_participants(NAMESPACE, audience.room))
+        return send_to_room(self.server, NAMESPACE, audience.room, "lobby", rows)
 
     def _client_token(self, sid: str) -> str:
         """The Reflex client token linked to the same WebSocket; not taken from what the client claims."""
@@ -284,11 +341,6 @@ def token_of_socket(environ: Mapping[str, Any] | None) -> str | None:
 def room_of(key: ChannelKey) -> str:
     """The room of a tenant's channel."""
     return f"{key[0]}/{key[1]}"
-
-
-def lobby_room(tenant: uuid.UUID) -> str:
-    """The room of those who look at a tenant's list."""
-    return f"{tenant}/lobby"
 
 
 def problem(error: RealtimeError) -> Json:

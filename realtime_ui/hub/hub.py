@@ -303,11 +303,13 @@ class RealtimeHub:
 
     async def _sweep(self) -> None:
         watched = {key: each for key, each in self._watched.items() if each.ready}
-        for each in watched.values():
-            if not each.attached:
-                await self._attach_to_wire(each)
         for key, head in (await self._log.heads(watched)).items():
             each = watched[key]
             if head.epoch != each.epoch or head.last > each.last:
                 each.seen = max(each.seen, head.last)
                 self._read(each)
+        for key, each in watched.items():
+            if not each.attached:
+                async with self._lock(key):
+                    if self._watched.get(key) is each:
+                        await self._attach_to_wire(each)

@@ -39,7 +39,8 @@ class SetUpState(rx.State):
     @rx.event
     async def load(self) -> Any:
         """Show the form while nobody is there, the first key to the admin who was just made."""
-        if await person_of(self) is not None:
+        session = await self.get_state(SessionState)
+        if await session._recognise() is not None:
             self.step = "key"
             return [SessionState.load, SetUpState.prepare]
         if await current().gate.needs_setup():

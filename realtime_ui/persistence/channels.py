@@ -13,7 +13,7 @@ _LIST = text("""
     SELECT c.channel_name, c.title, c.last_activity_at, coalesce(h.last_seq, 0) AS last_seq
     FROM realtime_channels c LEFT JOIN realtime_channel_heads h ON h.channel_id = c.id
     WHERE c.tenant_id = :tenant AND c.is_active
-      AND (cast(:since AS timestamptz) IS NULL OR c.updated_at >= :since)
+      AND (cast(:within AS float8) IS NULL OR c.updated_at >= now() - make_interval(secs => :within))
     ORDER BY c.last_activity_at DESC NULLS LAST, c.channel_name LIMIT :limit
 """)
 _SET_TITLE = text("""
@@ -44,10 +44,13 @@ class ChannelRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(self, tenant: uuid.UUID, *, since: datetime | None = None, limit: int = 200) -> list[ChannelSummary]:
-        """A tenant's channels, most recently active first; with `since`, those that changed after it."""
+    async def list(
+        self, tenant: uuid.UUID, *, changed_within_s: float | None = None, limit: int = 200
+    ) -> list[ChannelSummary]:
+        """A tenant's channels, most recently active first; only those changed within some seconds, where given."""
+        values = {"tenant": tenant, "within": changed_within_s, "limit": limit}
         async with self._database.single() as connection:
-            rows = (await connection.execute(_LIST, {"tenant": tenant, "since": since, "limit": limit})).all()
+            rows = (await connection.execute(_LIST, values)).all()
         return [
             ChannelSummary(ChannelName.parse(row.channel_name), row.title, row.last_activity_at, row.last_seq)
             for row in rows

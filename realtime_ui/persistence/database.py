@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from realtime_ui.core.errors import DatabaseUnavailable
 
 CONNECT_TIMEOUT_S = 5
+TCP_TIMEOUT_MS = 15_000
 
 
 class Database:
@@ -19,16 +20,32 @@ class Database:
     Args:
         url: `postgresql+psycopg://…`.
         pool: how many connections it may hold.
+        lock_timeout_s: how long a statement waits for a lock, in s; None for ever.
+        statement_timeout_s: how long a statement may take, in s; None for ever.
     """
 
-    def __init__(self, url: str, *, pool: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool: int,
+        lock_timeout_s: float | None = None,
+        statement_timeout_s: float | None = None,
+    ) -> None:
+        bounds = {"lock_timeout": lock_timeout_s, "statement_timeout": statement_timeout_s}
+        options = " ".join(f"-c {name}={round(value * 1000)}" for name, value in bounds.items() if value is not None)
         self._engine: AsyncEngine = create_async_engine(
             url,
             pool_size=pool,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_recycle=1800,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "realtime-ui"},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "tcp_user_timeout": TCP_TIMEOUT_MS,
+                "application_name": "realtime-ui",
+                "options": options,
+            },
         )
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -97,3 +114,8 @@ def is_away(error: Exception) -> bool:
 def sql_state(error: DBAPIError) -> str | None:
     """The five letters of PostgreSQL's error code, where there is one."""
     return getattr(error.orig, "sqlstate", None)
+
+
+def is_refusal(error: DBAPIError) -> bool:
+    """Whether PostgreSQL refused the data itself (class 22), or found it too complex (54)."""
+    return (sql_state(error) or "").startswith(("22", "54"))

@@ -19,11 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent, RealtimeError, Unavailable
 from realtime_ui.core.messages import Event, Head, Json, Message
-from realtime_ui.persistence.database import Database, sql_state
+from realtime_ui.persistence.database import Database, is_refusal, sql_state
 
 logger = logging.getLogger(__name__)
 
 GROUP_ROWS = 2_000
+WAITING_ROWS = 50_000
 RETRIES = 5
 RETRYABLE_STATES = {"40001", "40P01"}  # serialization failure, deadlock
 
@@ -68,13 +69,14 @@ _UNPUBLISHED = text("""
     LIMIT 100
 """)
 _MARK = text("""
-    UPDATE realtime_channel_heads h SET published_seq = u.seq
-    FROM (SELECT c.id, x.seq FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:seqs AS bigint[]))
-              AS x (tenant, name, seq)
+    UPDATE realtime_channel_heads h SET published_seq = u.last
+    FROM (SELECT c.id, x.first, x.last
+          FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:firsts AS bigint[]),
+                      cast(:lasts AS bigint[])) AS x (tenant, name, first, last)
           JOIN realtime_channels c ON c.tenant_id = x.tenant AND c.channel_name = x.name
           JOIN realtime_channel_heads l ON l.channel_id = c.id
           ORDER BY c.id FOR UPDATE OF l) u
-    WHERE h.channel_id = u.id AND h.published_seq < u.seq
+    WHERE h.channel_id = u.id AND h.published_seq >= u.first - 1 AND h.published_seq < u.last
 """)
 
 ChannelKey = tuple[uuid.UUID, ChannelName]
@@ -113,11 +115,14 @@ class EventLog:
     """Append and read. `start` and `stop` own the task that writes the groups.
 
     Args:
-        database: where it stands.
+        database: where it stands, for reading.
+        writer: the same, with a connection that no reader can take and bounds on how long it waits.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, writer: Database) -> None:
         self._database = database
+        self._writing = writer
+        self._waiting_rows = 0
         self._waiting: deque[_Caller] = deque()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -135,6 +140,7 @@ class EventLog:
         for caller in self._waiting:
             _fail(caller, Unavailable("The server is stopping.", remedy="Send the same event again."))
         self._waiting.clear()
+        self._waiting_rows = 0
 
     async def append(self, entries: Sequence[Entry]) -> list[Stored]:
         """Store entries, whole or not at all, and number each on its channel.
@@ -152,8 +158,11 @@ class EventLog:
         """
         if self._writer is None:
             raise Unavailable("The server is stopping.", remedy="Send the same event again.")
+        if self._waiting_rows > WAITING_ROWS:
+            raise DatabaseUnavailable("The database does not keep up.", remedy="Send the same event again in a moment.")
         caller = _Caller(entries, asyncio.get_running_loop().create_future())
         self._waiting.append(caller)
+        self._waiting_rows += len(entries)
         self._wake.set()
         return await caller.done
 
@@ -177,6 +186,7 @@ class EventLog:
                 break
             group.append(self._waiting.popleft())
             rows += len(caller.entries)
+            self._waiting_rows -= len(caller.entries)
             keys |= caller.keys
         return group
 
@@ -184,23 +194,31 @@ class EventLog:
         """Write a group and answer its callers; a group that fails as a whole is tried caller by caller."""
         try:
             rows = await self._execute(group)
-        except RealtimeError as error:
-            for caller in group:
-                _fail(caller, error)
-        except Exception as error:
-            if len(group) > 1:
+        except DBAPIError as error:
+            if not is_refusal(error):
+                logger.error("An append failed: %s", error)
+                self._fail_all(group, _away(error))
+            elif len(group) > 1:
                 for caller in group:
                     await self._write([caller])
-                return
-            logger.warning("The database refused an append: %s", error)
-            refusal = InvalidEvent("PostgreSQL cannot store this payload.", field="payload", remedy="Simplify it.")
-            refusal.__cause__ = error
-            _fail(group[0], refusal if isinstance(error, DBAPIError) else error)
+            else:
+                logger.warning("PostgreSQL refused an event: %s", error)
+                refusal = InvalidEvent("PostgreSQL cannot store this payload.", field="payload", remedy="Simplify it.")
+                refusal.__cause__ = error
+                self._fail_all(group, refusal)
+        except Exception as error:
+            if not isinstance(error, RealtimeError):
+                logger.exception("An append failed")
+            self._fail_all(group, error)
         else:
             at = 0
             for caller in group:
                 _answer(caller, rows[at : at + len(caller.entries)])
                 at += len(caller.entries)
+
+    def _fail_all(self, group: list[_Caller], error: Exception) -> None:
+        for caller in group:
+            _fail(caller, error)
 
     async def _execute(self, group: list[_Caller]) -> Sequence[Any]:
         columns: tuple[list[Any], ...] = ([], [], [], [], [], [], [], [], [])
@@ -222,7 +240,7 @@ class EventLog:
                     column.append(value)
         for attempt in range(RETRIES):
             try:
-                async with self._database.single() as connection:
+                async with self._writing.single() as connection:
                     return (await connection.exec_driver_sql(_APPEND, columns)).all()
             except DBAPIError as error:
                 if sql_state(error) not in RETRYABLE_STATES:
@@ -280,12 +298,16 @@ class EventLog:
             rows = (await connection.execute(_UNPUBLISHED, {"age": age_s})).all()
         return [(row.tenant_id, ChannelName.parse(row.channel_name), row.published_seq) for row in rows]
 
-    async def mark_published(self, marks: dict[ChannelKey, int]) -> None:
-        """Remember up to which seq each channel was published; a mark never goes back."""
+    async def mark_published(self, runs: dict[ChannelKey, tuple[int, int]]) -> None:
+        """Remember that each channel's messages from one seq to another were published.
+
+        A mark never goes back, and never over a message that nobody published.
+        """
         values = {
-            "tenants": [tenant for tenant, _ in marks],
-            "names": [str(name) for _, name in marks],
-            "seqs": list(marks.values()),
+            "tenants": [tenant for tenant, _ in runs],
+            "names": [str(name) for _, name in runs],
+            "firsts": [first for first, _ in runs.values()],
+            "lasts": [last for _, last in runs.values()],
         }
         async with self._database.transaction() as connection:
             await connection.execute(_MARK, values)
@@ -306,6 +328,14 @@ def _message(tenant: uuid.UUID, channel: ChannelName, row: Any) -> Message:
 
 def _ms(time: datetime) -> int:
     return round(time.timestamp() * 1000)
+
+
+def _away(error: Exception) -> DatabaseUnavailable:
+    away = DatabaseUnavailable(
+        "The database could not store this now.", remedy="Send the same event again in a moment."
+    )
+    away.__cause__ = error
+    return away
 
 
 def _fail(caller: _Caller, error: BaseException) -> None:

@@ -10,7 +10,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import reflex as rx
@@ -18,7 +18,8 @@ import reflex as rx
 from realtime_ui.access.policy import Action, require
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Json, Message, Receipt
-from realtime_ui.hub.hub import Frame, Sink
+from realtime_ui.hub.feed import StateSink
+from realtime_ui.hub.hub import Frame
 from realtime_ui.runtime import current
 from realtime_ui.states.client_vars import ClientVar
 from realtime_ui.states.principal import person_of
@@ -87,7 +88,11 @@ class ChannelState(_Subscription, rx.State, mixin=True):
     last_seq: ClassVar[Any] = ClientVar("useFeed", "last_seq", int, of_channel=True)
 
     async def _on_messages(self, batch: list[Message]) -> None:
-        """React to new messages: in order, gathered, at most five times a second. Override it."""
+        """React to what the tab is shown: in order, gathered, at most five times a second. Override it.
+
+        That includes the `rewind` earlier messages and what came while the tab was away; after a page load it
+        begins with them again, so go by `seq` where a repeat matters.
+        """
 
 
 class StateSinks:
@@ -100,7 +105,7 @@ class StateSinks:
     def __init__(self, app: rx.App) -> None:
         self._app = app
 
-    async def __call__(self, token: str, state_name: str, channel: ChannelName) -> Sink | None:
+    async def __call__(self, token: str, state_name: str, channel: ChannelName) -> StateSink | None:
         """A sink for a tab's state, where its class overrides `_on_messages`.
 
         Args:
@@ -114,10 +119,10 @@ class StateSinks:
             return None
         if not token or not issubclass(state, ChannelState) or state._on_messages is ChannelState._on_messages:
             return None
-        return _StateSink(self._app, token, state, str(channel))
+        return _BatchingSink(self._app, token, state, str(channel))
 
 
-class _StateSink:
+class _BatchingSink:
     """Gathers a channel's messages for one tab's state; its task lives only while there are some."""
 
     def __init__(self, app: rx.App, token: str, state: type[ChannelState], channel: str) -> None:
@@ -126,11 +131,32 @@ class _StateSink:
         self._state = state
         self._channel = channel
         self._batch: list[Message] = []
+        self._early: list[Message] = []
+        self._live = False
+        self._last = 0
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self, frame: Frame) -> None:
-        """Take a frame."""
-        self._batch.extend(frame.messages)
+        """Take a frame; while the tab still catches up, it waits."""
+        if self._live:
+            self._take(frame.messages)
+        else:
+            self._early.extend(frame.messages)
+            del self._early[:-MAX_BATCH]
+
+    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
+        """Take a page that the tab got; `live` when frames follow on it."""
+        self._take(messages)
+        if live:
+            early, self._early = self._early, []
+            self._live = True
+            self._take(early)
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.seq > self._last:
+                self._batch.append(message)
+                self._last = message.seq
         del self._batch[:-MAX_BATCH]
         if self._batch and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._deliver(), name=f"on-messages {self._channel}")

@@ -80,7 +80,10 @@ const adopt = (socket) => {
   feedSocket?.disconnect();
   feedSocket = socket.io.socket(NAMESPACE);
   // Reflex creates its Manager so that nothing connects by itself: connect `/feed` after `/_event`.
-  socket.on("connect", () => (wanted() ? connectFeed() : setStatus("connected")));
+  socket.on("connect", () => {
+    if (!wanted() || feedSocket.connected) setStatus("connected");
+    else connectFeed();
+  });
   socket.on("disconnect", () => setStatus("disconnected"));
   socket.on("connect_error", (error) => setStatus("disconnected", error.message));
   feedSocket.on("connect", () => {
@@ -147,6 +150,20 @@ export const fetchApi = async (path) => {
 
 const feeds = new Map();
 
+/** Fields after some more rows; of two values the one with the higher seq stands. */
+export const foldChanges = (fields, rows) => {
+  let folded = fields;
+  for (const { seq, data } of rows) {
+    const changes = data?.changes;
+    if (!changes || typeof changes !== "object" || Array.isArray(changes)) continue;
+    if (folded === fields) folded = { ...fields };
+    for (const [name, value] of Object.entries(changes)) {
+      if (seq >= (folded[name]?.[1] ?? 0)) folded[name] = [value, seq];
+    }
+  }
+  return folded;
+};
+
 class Feed {
   constructor(channel, rewind) {
     this.channel = channel;
@@ -167,6 +184,7 @@ class Feed {
       first: 1,
       head: 0,
       rows: [], // messages, and {gap: count, seq} where the log no longer has some
+      fields: {}, // {name: [value, seq]} as the `changes` of all rows so far left them, shown or not
       loading: false,
     });
   }
@@ -180,9 +198,9 @@ class Feed {
     this.store.set({ status: "attaching" });
     try {
       do {
-        this.again = false;
+        this.again = this.overflowed = false;
         while (await this.page());
-        this.overflowed = false;
+        if (feeds.get(this.channel) !== this) return; // let go meanwhile
         const waiting = this.waiting;
         this.waiting = [];
         for (const frame of waiting) if (!this.accept(frame)) this.again = true;
@@ -210,15 +228,17 @@ class Feed {
     });
     if (!answer.ok) throw answer.error;
     let { rows } = this.store.value;
-    if (answer.reset) rows = [];
-    else if (this.last !== null && answer.after > this.last) {
+    if (answer.reset) {
+      rows = [];
+      this.store.set({ fields: {} });
+    } else if (this.last !== null && answer.after > this.last) {
       rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
     }
     this.epoch = answer.epoch;
     this.last = answer.after;
     this.store.set({ first: answer.first, head: answer.head });
     this.append(rows, answer.rows);
-    return answer.more;
+    return answer.more && feeds.get(this.channel) === this;
   }
 
   receive(frame) {
@@ -246,8 +266,9 @@ class Feed {
     if (fresh.length) this.last = fresh[fresh.length - 1].seq;
     const all = fresh.length ? [...rows, ...fresh] : rows;
     const keep = this.pinned ? KEEP_ROWS : KEEP_ROWS_READING;
-    const { head } = this.store.value;
+    const { head, fields } = this.store.value;
     this.store.set({
+      fields: foldChanges(fields, fresh),
       rows: all.length > keep ? all.slice(all.length - keep) : all,
       last_seq: this.last ?? 0,
       head: Math.max(head, this.last ?? 0),
@@ -308,7 +329,7 @@ export const feedOf = (channel) => feeds.get(channel);
 // Components that only read a feed must hear when one appears or goes.
 const registry = new Store({ version: 0 });
 const announce = () => registry.set({ version: registry.value.version + 1 });
-const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first: 1, head: 0, rows: [], loading: false });
+const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first: 1, head: 0, rows: [], fields: {}, loading: false });
 
 /** What a feed's state is, for whoever shows it; holds nothing. */
 export const useFeed = (channel) => {

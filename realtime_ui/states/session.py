@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from realtime_ui.core.principals import Person
 from realtime_ui.runtime import current
 from realtime_ui.states.principal import person_of
 
@@ -16,14 +17,28 @@ class SessionState(rx.State):
     email: str = ""
     tenant: str = ""
     is_admin: bool = False
+    _whose: str = ""
+
+    async def _recognise(self) -> Person | None:
+        """Who is here; when it is somebody else than before, the whole tab's state begins anew.
+
+        A tab keeps its state over a sign-out, since Reflex knows it by a token of the tab.
+        """
+        person = await person_of(self)
+        whose = f"{person.tenant}/{person.id}" if person else ""
+        if whose != self._whose:
+            root: rx.State = self
+            while isinstance(root.parent_state, rx.State):
+                root = root.parent_state
+            root.reset()  # type: ignore[no-untyped-call]
+            self._whose = whose
+        return person
 
     @rx.event
     async def load(self) -> Any:
         """Fill in who is signed in; send everybody else to sign in, or to set the app up."""
-        person = await person_of(self)
+        person = await self._recognise()
         if person is None:
-            self.signed_in, self.is_admin = False, False
-            self.name = self.email = self.tenant = ""
             return rx.redirect("/set-up" if await current().gate.needs_setup() else "/sign-in")
         self.signed_in = True
         self.name, self.email, self.tenant = person.name, person.email, person.tenant_name
@@ -33,6 +48,6 @@ class SessionState(rx.State):
     @rx.event
     async def welcome(self) -> Any:
         """For the sign-in page: away from it when signed in, or while nobody can sign in yet."""
-        if await person_of(self) is not None:
+        if await self._recognise() is not None:
             return rx.redirect("/")
         return rx.redirect("/set-up") if await current().gate.needs_setup() else None

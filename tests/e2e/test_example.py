@@ -25,11 +25,13 @@ def board(app: App, tmp_path: Path) -> Iterator[Process]:
 async def test_the_examples_page_is_live(app: App, board: Process, open_page: Open) -> None:
     """Its state says what to watch; rows come, client-side vars follow, `_on_messages` counts on the server."""
     identity = uuid.uuid4().hex[:12]
+    for n in range(2):
+        await asyncio.to_thread(app.emit, ("project.updated", {"projectId": identity, "changes": {"step": n}}))
     page = (await open_page(f"/boards/{identity}", "max@northwind.test", url=board.url)).page
     await expect(page.get_by_text("attached")).to_be_visible()
     await expect(page.get_by_text("connected", exact=True)).to_be_visible()
     # Emitted at the other server: here the rows come by the sweep, from the log.
     for n in range(3):
         await asyncio.to_thread(app.emit, ("project.updated", {"projectId": identity, "changes": {"step": n}}))
-    await expect(page.locator("[data-seq='3']")).to_be_visible()
-    await expect(page.get_by_text("3 / 3")).to_be_visible()
+    await expect(page.locator("[data-seq='5']")).to_be_visible()
+    await expect(page.get_by_text("5 / 5")).to_be_visible()

@@ -123,3 +123,26 @@ async def test_another_tenant_sees_an_empty_project_of_the_same_name(app: App, o
     page = (await open_page(f"/projects/{identity}", "eve@contoso.test")).page
     await expect(page.get_by_text("Nothing has happened here yet.")).to_be_visible()
     assert "secret" not in await page.content()
+
+
+async def test_the_next_person_in_a_tab_gets_nothing_of_the_last_ones_state(app: App, open_page: Open) -> None:
+    """Reflex knows a tab by a token that outlives a sign-out; its state must not."""
+    identity, title = uuid.uuid4().hex[:12], f"Secret plan {uuid.uuid4().hex[:6]}"
+    async with httpx.AsyncClient() as http:
+        headers = {"Authorization": f"Bearer {app.key}"}
+        await http.put(f"{app.url}/api/channels/project:{identity}", json={"title": title}, headers=headers)
+    watched = await open_page(f"/projects/{identity}", "max@northwind.test")
+    page = watched.page
+    await expect(page.get_by_role("heading", name=title)).to_be_visible()
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+    await page.get_by_role("button", name="Sign out").click()
+    await page.fill("input[name=email]", "eve@contoso.test")
+    await page.fill("input[name=password]", PASSWORD)
+    await page.click("button[type=submit]")
+    await expect(page.get_by_text("Contoso")).to_be_visible()
+    await page.wait_for_timeout(500)
+    assert frames
+    after_sign_in = "".join(frames).rpartition("Contoso")
+    assert title not in after_sign_in[2]
+    assert title not in await page.content()

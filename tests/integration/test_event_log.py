@@ -118,7 +118,7 @@ async def main(url, seed):
     dice = random.Random(seed)
     channels = [ChannelName.parse(f"project:p{n}") for n in range(6)]
     database = Database(url, pool=3)
-    log = EventLog(database)
+    log = EventLog(database, database)
     await log.start()
     async def one(n):
         # Crossing channels in random order, and ids that both processes use.
@@ -163,7 +163,7 @@ async def test_two_processes_with_crossing_channels_and_equal_ids_do_not_deadloc
 async def test_a_visible_seq_means_that_all_below_it_are_visible(log: EventLog, database_url: str) -> None:
     """A reader never sees a hole, however fast others write."""
     other_database = Database(database_url, pool=3)
-    other = EventLog(other_database)
+    other = EventLog(other_database, other_database)
     await other.start()
     dice = random.Random(7)
 
@@ -207,6 +207,32 @@ async def test_fields_are_folded_from_changes_the_newest_value_first(log: EventL
     assert await log.fold(TENANT, PROJECT) == {"status": ("done", 4), "owner": ("Ada", 1), "tags": ([1], 4)}
 
 
+async def test_a_mark_does_not_go_over_what_nobody_published(log: EventLog) -> None:
+    """Another worker's message may still be waiting below."""
+    await log.append([entry(), entry(), entry()])
+    await log.mark_published({(TENANT, PROJECT): (2, 3)})
+    assert [seq for *_, seq in await log.unpublished(age_s=0)] == [0]
+    await log.mark_published({(TENANT, PROJECT): (1, 3)})
+    assert await log.unpublished(age_s=0) == []
+
+
+async def test_a_lock_that_somebody_holds_is_a_fault_of_the_database_not_of_the_event(
+    database: Database, database_url: str
+) -> None:
+    """The caller hears that trying again may help, and is not left waiting."""
+    writer = Database(database_url, pool=1, lock_timeout_s=0.2)
+    log = EventLog(database, writer)
+    await log.start()
+    await log.append([entry(id="a")])
+    async with database.transaction() as other:
+        await other.exec_driver_sql("SELECT 1 FROM realtime_channel_heads FOR UPDATE")
+        with pytest.raises(DatabaseUnavailable):
+            await log.append([entry(id="b")])
+    assert seqs(await log.append([entry(id="b")])) == [2]
+    await log.stop()
+    await writer.close()
+
+
 async def test_published_marks_only_go_forward(log: EventLog) -> None:
     """What is marked is no orphan."""
     await log.append([entry(), entry(), entry("project:y")])
@@ -214,8 +240,8 @@ async def test_published_marks_only_go_forward(log: EventLog) -> None:
         ("project:x", 0),
         ("project:y", 0),
     ]
-    await log.mark_published({(TENANT, PROJECT): 2})
-    await log.mark_published({(TENANT, PROJECT): 1, (TENANT, ChannelName.parse("project:y")): 1})
+    await log.mark_published({(TENANT, PROJECT): (1, 2)})
+    await log.mark_published({(TENANT, PROJECT): (1, 1), (TENANT, ChannelName.parse("project:y")): (1, 1)})
     assert await log.unpublished(age_s=0) == []
 
 
@@ -231,7 +257,7 @@ async def test_a_stopped_log_answers_those_who_wait(log: EventLog) -> None:
 async def test_a_database_that_is_not_there_is_unavailable() -> None:
     """And the error can be retried."""
     database = Database("postgresql+psycopg://nobody@127.0.0.1:1/none", pool=2)
-    log = EventLog(database)
+    log = EventLog(database, database)
     await log.start()
     with pytest.raises(DatabaseUnavailable) as caught:
         await log.append([entry()])

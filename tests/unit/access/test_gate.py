@@ -15,6 +15,9 @@ from realtime_ui.core.errors import InvalidRequest
         ("", None),
         (None, None),
         ("realtime_session=", None),
+        ('a={"x":1}; realtime_session=abc', "abc"),
+        ("odd; b=c d; n[0]=1; realtime_session=abc", "abc"),
+        ("other_realtime_session=abc", None),
     ],
 )
 def test_the_token_is_found_among_other_cookies(header: str | None, token: str | None) -> None:

@@ -1,0 +1,93 @@
+"""Sessions behind open feeds: looked at again and again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import socketio
+import uvicorn
+
+from realtime_ui.api.guard import Guard
+from realtime_ui.core.principals import Role
+from realtime_ui.hub.feed import CHECK_INTERVAL_S
+from realtime_ui.runtime import Runtime
+from realtime_ui.settings import Settings
+from tests.app import PASSWORD, free_port
+from tests.clock import ManualClock
+from tests.conftest import no_sink
+from tests.tab import open_tab
+
+
+class Stage:
+    """A worker with its clock, behind a guarded Socket.IO server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.clock = ManualClock()
+        self.sio = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], async_handlers=False)
+        self.runtime = Runtime(settings, self.sio, no_sink, clock=self.clock)
+        self.url = f"http://127.0.0.1:{free_port()}"
+
+    async def cookie(self) -> str:
+        """A signed-in session's header."""
+        return f"realtime_session={await self.runtime.gate.sign_in('max@northwind.test', PASSWORD, 'tests')}"
+
+    async def become(self, role: Role) -> None:
+        """Give Max a role."""
+        await self.runtime.gate.add_person("Northwind", "max@northwind.test", "Max", PASSWORD, role)
+
+
+@pytest.fixture
+async def stage(settings: Settings) -> AsyncIterator[Stage]:
+    """A running stage with Max, a member."""
+    stage = Stage(settings)
+    async with stage.runtime:
+        await stage.become(Role.MEMBER)
+        app = socketio.ASGIApp(stage.sio, socketio_path="_event")
+        guard = Guard(app, allowed_origins=[], max_body_bytes=1000, pages=None, secure=False)
+        config = uvicorn.Config(guard, port=int(stage.url.rpartition(":")[2]), log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve())
+        async with asyncio.timeout(10):
+            while not server.started:
+                await asyncio.sleep(0.01)
+        yield stage
+        server.should_exit = True
+        await task
+        await stage.sio.shutdown()
+    for left in asyncio.all_tasks() - {asyncio.current_task()}:
+        if any(name in repr(left.get_coro()) for name in ("_service_task", "_send_ping")):
+            left.cancel()
+
+
+async def ended(stage: Stage, gone: asyncio.Event) -> bool:
+    """Whether a feed ends when the next look is due."""
+    await stage.clock.advance(CHECK_INTERVAL_S + 1)
+    try:
+        async with asyncio.timeout(3):
+            await gone.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_a_session_that_ended_elsewhere_ends_its_feed(stage: Stage) -> None:
+    """Another worker's sign-out, or an expiry, is only in the database."""
+    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
+        gone = asyncio.Event()
+        tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
+        assert (await tab.sub("project:x"))["ok"]
+        assert not await ended(stage, gone)
+        async with stage.runtime.database.single() as connection:
+            await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
+        assert await ended(stage, gone)
+
+
+async def test_a_new_role_begins_with_a_new_feed(stage: Stage) -> None:
+    """What an admin was shown does not go on for a member."""
+    await stage.become(Role.ADMIN)
+    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
+        gone = asyncio.Event()
+        tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
+        assert (await tab.sub("system:jobs"))["ok"]
+        await stage.become(Role.MEMBER)
+        assert await ended(stage, gone)
