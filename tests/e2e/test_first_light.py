@@ -46,6 +46,11 @@ async def test_from_the_set_up_page_to_the_first_row(fresh: Process, browser: Br
     await expect(line).to_contain_text("Bearer rk_")
     await expect(page.get_by_text("Waiting for the first event")).to_be_visible()
 
+    await context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_text("Copied")).to_be_visible()
+    assert await page.evaluate("navigator.clipboard.readText()") == await line.inner_text()
+
     project = await context.new_page()
     await project.goto(f"{fresh.url}/projects/apollo")
     await expect(project.get_by_text("Nothing has happened here yet.")).to_be_visible()
