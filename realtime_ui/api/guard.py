@@ -63,7 +63,8 @@ class Guard:
             if not self._origin_fits(Headers(scope=scope)):
                 await _refuse_socket(receive, send)
                 return
-            await self._app(_without_session_cookie(scope), receive, send)
+            _put_session_cookie_aside(scope)
+            await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         else:
@@ -164,19 +165,19 @@ def problem_body(error: RealtimeError) -> dict[str, object]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _without_session_cookie(scope: Scope) -> Scope:
-    """The scope with the session's token beside the headers, not in them.
+def _put_session_cookie_aside(scope: Scope) -> None:
+    """Move the session's token from a socket's headers into its scope.
 
     Reflex sends a tab all headers of its socket as state, where scripts can read them; an HttpOnly cookie
     would be none.
     """
     cookies = Headers(scope=scope).get("cookie")
     if cookies is None:
-        return scope
-    others = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+        return
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
     if rest := without_session(cookies):
-        others.append((b"cookie", rest.encode("latin-1")))
-    return {**scope, "headers": others, SCOPE_TOKEN: session_token(cookies)}
+        scope["headers"].append((b"cookie", rest.encode("latin-1")))
+    scope[SCOPE_TOKEN] = session_token(cookies)
 
 
 async def _refuse_socket(receive: Receive, send: Send) -> None:
