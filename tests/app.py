@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -57,7 +58,11 @@ class Process:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.wait_for("Ready")
+        try:
+            self.wait_for("Ready")
+        except AssertionError:
+            self.end(signal.SIGKILL)
+            raise
 
     def wait_for(self, words: str, *, times: int = 1, seconds: float = START_S) -> str:
         """The output, once it holds `words` that often."""
@@ -110,9 +115,10 @@ class App:
     @contextmanager
     def start(cls, database_url: str) -> Iterator["App"]:
         """Add the people, start the app, and end it after the block."""
-        output = ROOT / ".web" / "test-output.txt"
-        output.parent.mkdir(exist_ok=True)
-        process = Process(ROOT, {"DATABASE_URL": database_url, "SECRET_KEY": "for tests"}, output, free_port())
+        handle, output = tempfile.mkstemp(prefix="rui-output-")
+        os.close(handle)
+        environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests"}
+        process = Process(ROOT, environment, Path(output), free_port())
         for email, tenant, *flags in (
             ("ada@northwind.test", "Northwind", "--admin"),
             ("max@northwind.test", "Northwind"),
@@ -122,11 +128,14 @@ class App:
         keys = {
             name: command(database_url, "keys", "add", "tests", "--tenant", name) for name in ("Northwind", "Contoso")
         }
-        process.start()
         try:
-            yield cls(process, database_url, keys)
+            process.start()
+            try:
+                yield cls(process, database_url, keys)
+            finally:
+                process.end()
         finally:
-            process.end()
+            process.output.unlink()
 
     def cookie(self, email: str) -> str:
         """A signed-in session's `Cookie` header, from the real form post."""
