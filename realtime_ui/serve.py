@@ -63,7 +63,8 @@ class Parent:
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stopping.set)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
+                loop.add_signal_handler(number, self._stopping.set)
         with ExitStack() as owned:
             self._check_port()
             try:

@@ -1,5 +1,6 @@
 """The whole app as a process, for tests that use it as people and programs do."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -17,6 +18,16 @@ import httpx
 ROOT = Path(__file__).parents[1]
 START_S = 120
 PASSWORD = "a long enough password"
+
+
+async def until_it_answers(url: str) -> None:
+    """Wait until a server does, for at most 30 s."""
+    async with asyncio.timeout(30), httpx.AsyncClient() as http:
+        while True:
+            with suppress(httpx.TransportError):
+                if (await http.get(f"{url}/ping")).is_success:
+                    return
+            await asyncio.sleep(0.1)
 
 
 def free_port() -> int:

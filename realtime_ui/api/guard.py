@@ -146,23 +146,10 @@ def content_security_policy(pages: Path) -> str:
 
 async def send_problem(send: Send, error: RealtimeError) -> None:
     """Answer a request with an error, outside any framework."""
-    body = json.dumps(problem_body(error)).encode()
+    body = json.dumps(error.problem()).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def problem_body(error: RealtimeError) -> dict[str, object]:
-    """An error as RFC 9457 problem details, with `field` and `remedy` as extension members."""
-    body: dict[str, object] = {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "field": error.field,
-        "remedy": error.remedy,
-    }
-    return {name: value for name, value in body.items() if value is not None}
 
 
 def _put_session_cookie_aside(scope: Scope) -> None:

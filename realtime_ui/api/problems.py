@@ -7,7 +7,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from realtime_ui.api.guard import problem_body
 from realtime_ui.core.errors import (
     InvalidEvent,
     InvalidRequest,
@@ -36,7 +35,7 @@ def respond(error: RealtimeError) -> JSONResponse:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(
-        problem_body(error), status_code=error.status, headers=headers, media_type="application/problem+json"
+        error.problem(), status_code=error.status, headers=headers, media_type="application/problem+json"
     )
 
 

@@ -35,6 +35,19 @@ class RealtimeError(Exception):
         self.field = field
         self.remedy = remedy
 
+    def problem(self) -> dict[str, str | int | bool]:
+        """The error as RFC 9457 problem details, with `field`, `remedy` and `retryable` as extension members."""
+        members: dict[str, str | int | bool | None] = {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "field": self.field,
+            "remedy": self.remedy,
+            "retryable": self.retryable,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
 
 class InvalidRequest(RealtimeError):
     """The request cannot be read: broken JSON, a wrong type where a list was needed."""

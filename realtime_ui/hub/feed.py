@@ -154,10 +154,10 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         try:
             person = await self._gate.by_token(token)
         except RealtimeError as error:
-            raise Refused(error.title, problem(error)) from error
+            raise Refused(error.title, error.problem()) from error
         if person is None:
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
-            raise Refused(nobody.title, problem(nobody))
+            raise Refused(nobody.title, nobody.problem())
         self._tabs[sid] = _Tab(person, token)
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
@@ -185,7 +185,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             after, reset = _start(head, wish)
             rows = await self._log.read(*key, after=after, limit=PAGE)
         except RealtimeError as error:
-            return {"ok": False, "error": problem(error)}
+            return {"ok": False, "error": error.problem()}
         more = bool(rows) and rows[-1].seq < head.last
         for sink in tab.channels.get(key, {}).values():
             sink.catch_up(rows, live=not more)
@@ -207,7 +207,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             tab = await self._tab(sid)
             channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
         except RealtimeError as error:
-            return {"ok": False, "error": problem(error)}
+            return {"ok": False, "error": error.problem()}
         await self._release(sid, tab, (tab.person.tenant, channel))
         return {"ok": True}
 
@@ -224,7 +224,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             await self.enter_room(sid, audience.room)
             return {"ok": True, "rows": await self.lobby.enter(audience)}
         except RealtimeError as error:
-            return {"ok": False, "error": problem(error)}
+            return {"ok": False, "error": error.problem()}
 
     def watching(self, tenant: uuid.UUID) -> dict[ChannelName, int]:
         """How many tabs of this worker watch each of a tenant's channels."""
@@ -341,18 +341,6 @@ def token_of_socket(environ: Mapping[str, Any] | None) -> str | None:
 def room_of(key: ChannelKey) -> str:
     """The room of a tenant's channel."""
     return f"{key[0]}/{key[1]}"
-
-
-def problem(error: RealtimeError) -> Json:
-    """An error as an RFC 9457 problem object."""
-    return {
-        "status": error.status,
-        "title": error.title,
-        "detail": error.detail,
-        "field": error.field,
-        "remedy": error.remedy,
-        "retryable": error.retryable,
-    }
 
 
 def _start(head: Head, wish: _Subscribe) -> tuple[int, bool]:

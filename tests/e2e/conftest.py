@@ -1,18 +1,16 @@
 """Real browsers on the running app."""
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-import httpx
 import psutil
 import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket, async_playwright
 
 from tests import chromium
-from tests.app import App
+from tests.app import App, until_it_answers
 
 TIMEOUT_MS = 15_000
 
@@ -50,12 +48,7 @@ async def unplug(app: App, watched: Watched) -> None:
     await watched.context.set_offline(True)
     [worker] = psutil.Process(app.process.pid).children()
     worker.send_signal(signal.SIGKILL)
-    async with asyncio.timeout(30), httpx.AsyncClient() as http:
-        while True:
-            with suppress(httpx.TransportError):
-                if (await http.get(f"{app.url}/ping")).is_success:
-                    return
-            await asyncio.sleep(0.1)
+    await until_it_answers(app.url)
 
 
 Open = Callable[..., Awaitable[Watched]]

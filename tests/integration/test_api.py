@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from realtime_ui.access.gate import COOKIE
 from realtime_ui.api.app import create_api
-from realtime_ui.core.errors import DatabaseUnavailable
 from realtime_ui.core.principals import Role, Scope
 from realtime_ui.runtime import Runtime
 
@@ -194,17 +194,21 @@ async def test_429_for_a_key_that_emits_too_fast(
 
 
 async def test_503_while_the_database_is_away(
-    http: httpx.AsyncClient, runtime: Runtime, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    http: httpx.AsyncClient, key: dict[str, str], postgres: str, database_url: str
 ) -> None:
-    """With the seconds to wait."""
-
-    async def away(*arguments: Any) -> None:
-        raise DatabaseUnavailable("The database cannot be reached.", remedy="Try again.")
-
-    monkeypatch.setattr(runtime.log, "append", away)
-    response = await http.post("/api/events", json=EVENT, headers=key)
-    problem(response, 503)
-    assert response.headers["retry-after"]
+    """With the seconds to wait; and when it is back, the same event under the same id is accepted."""
+    event = {**EVENT, "id": "patient"}
+    name = sa.make_url(database_url).database
+    assert (await http.post("/api/events", json=EVENT, headers=key)).status_code == 202
+    with sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool).connect() as server:
+        server.execute(sa.text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        server.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        for _ in range(3):
+            response = await http.post("/api/events", json=event, headers=key)
+            problem(response, 503)
+            assert response.headers["retry-after"]
+        server.execute(sa.text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    assert (await http.post("/api/events", json=event, headers=key)).status_code == 202
 
 
 async def test_500_says_nothing_of_the_cause(

@@ -1,20 +1,17 @@
 """The parent process: what it starts, restarts, refuses and ends."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
-from tests.app import ROOT, App, Process, free_port
+from tests.app import ROOT, App, Process, free_port, until_it_answers
 from tests.tab import Tab
 
 
@@ -43,12 +40,7 @@ async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_i
     worker = worker_of(own_process)
     worker.send_signal(signal.SIGKILL)
     own_process.wait_for("ended with -9; starting again", seconds=10)
-    async with asyncio.timeout(30), httpx.AsyncClient() as http:
-        while True:
-            with suppress(httpx.TransportError):
-                if (await http.get(f"{own_process.url}/ping")).is_success:
-                    break
-            await asyncio.sleep(0.1)
+    await until_it_answers(own_process.url)
     assert worker_of(own_process).pid != worker.pid
 
     tab = Tab(own_process.url, None)

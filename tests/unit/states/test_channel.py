@@ -1,0 +1,122 @@
+"""`ChannelState` and the Vars that live in the browser."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import reflex as rx
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import InvalidEvent
+from realtime_ui.core.messages import Message
+from realtime_ui.hub.hub import Frame
+from realtime_ui.states import channel as module
+from realtime_ui.states.channel import ChannelState, StateSinks
+from realtime_ui.states.connection import ConnectionState
+
+TENANT = uuid.UUID(int=1)
+CHANNEL = ChannelName.parse("project:x")
+
+
+class Watching(ChannelState, rx.State):
+    """Wants messages."""
+
+    async def _on_messages(self, batch: list[Message]) -> None:
+        heard.append([message.seq for message in batch])
+
+
+class Silent(ChannelState, rx.State):
+    """Wants none."""
+
+
+heard: list[list[int]] = []
+
+
+def messages(*seqs: int) -> list[Message]:
+    """Messages by their numbers."""
+    return [Message(TENANT, CHANNEL, seq, "e", f"id-{seq}", "project.updated", {}, seq) for seq in seqs]
+
+
+def frame(*seqs: int) -> Frame:
+    """A frame of them."""
+    return Frame(TENANT, CHANNEL, "e", tuple(messages(*seqs)))
+
+
+def test_subscribing_declares_a_channel_and_unsubscribing_none() -> None:
+    """A wrong name is refused at once."""
+    state = Watching()
+    state.subscribe("project:abc", rewind=7)
+    assert (state.channel, state.rewind) == ("project:abc", 7)
+    state.unsubscribe()
+    assert state.channel == ""
+    with pytest.raises(InvalidEvent):
+        state.subscribe("planet:abc")
+
+
+def test_what_a_handler_calls_is_no_handler_itself() -> None:
+    """Any socket can call a handler by name; these it cannot."""
+    assert not {"subscribe", "unsubscribe", "publish", "_on_messages"} & set(Watching.event_handlers)
+
+
+def test_client_side_vars_are_vars_of_their_class_and_no_server_state() -> None:
+    """Two classes have two, and an instance has none."""
+    assert isinstance(Watching.status, rx.Var)
+    assert str(Watching.status) != str(Silent.status)
+    assert str(ConnectionState.latency).endswith(".latency")
+    state = Watching()
+    with pytest.raises(AttributeError, match="lives in the browser"):
+        _ = state.status
+
+
+class FakeApp:
+    """As much of a Reflex app, and of a state's root, as a sink needs."""
+
+    def __init__(self) -> None:
+        self.event_namespace = self
+        self.token_to_sid = {"tab": "sid"}
+
+    @asynccontextmanager
+    async def modify_state(self, token: Any) -> AsyncIterator["FakeApp"]:
+        """Hand out a root."""
+        yield self
+
+    async def get_state(self, kind: type[Watching]) -> Watching:
+        """The state, watching the channel."""
+        state = kind()
+        state.channel = str(CHANNEL)
+        return state
+
+
+@pytest.fixture
+def sinks(monkeypatch: pytest.MonkeyPatch) -> StateSinks:
+    """A factory of sinks, without pauses."""
+    monkeypatch.setattr(module, "BATCH_INTERVAL_S", 0)
+    heard.clear()
+    return StateSinks(FakeApp())  # type: ignore[arg-type]
+
+
+async def test_only_a_class_that_wants_messages_gets_a_sink(sinks: StateSinks) -> None:
+    """Whatever name a tab says."""
+    assert await sinks("tab", Watching.get_full_name(), CHANNEL) is not None
+    assert await sinks("tab", Silent.get_full_name(), CHANNEL) is None
+    assert await sinks("tab", rx.State.get_full_name(), CHANNEL) is None
+    assert await sinks("tab", "reflex___state____state.made_up", CHANNEL) is None
+    assert await sinks("", Watching.get_full_name(), CHANNEL) is None
+
+
+async def test_a_state_hears_pages_and_frames_once_and_in_order(sinks: StateSinks) -> None:
+    """Frames that come before the tab has caught up wait for the pages."""
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    sink(frame(5, 6))
+    sink.catch_up(messages(1, 2, 3), live=False)
+    sink(frame(7))
+    sink.catch_up(messages(4, 5), live=True)
+    sink(frame(8))
+    async with asyncio.timeout(5):
+        while sum(map(len, heard)) < 8:
+            await asyncio.sleep(0)
+    assert [seq for batch in heard for seq in batch] == list(range(1, 9))
