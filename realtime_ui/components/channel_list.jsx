@@ -2,7 +2,7 @@
 import "./realtime.css";
 import { useEffect, useState } from "react";
 import { Link } from "react-router";
-import { useLobby } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { useLobby } from "$/public/external/realtime_ui/states/client_vars/lobby.js";
 
 const number = new Intl.NumberFormat();
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });

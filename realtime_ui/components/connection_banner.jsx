@@ -1,7 +1,7 @@
 /** Says how the connection stands: connecting, connected, reconnecting, offline, refused. */
 import "./realtime.css";
 import { useEffect, useState } from "react";
-import { useConnection } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 
 const PATIENCE_MS = 1_500; // a page that loads, or a blink of the network, needs no banner
 

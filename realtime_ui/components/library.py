@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-import realtime_ui.states.client_vars  # noqa: F401  (links feed_client.js, which all of them import)
+import realtime_ui.states.client_vars  # noqa: F401  (links the JavaScript that all of them import)
 
 STYLES = rx.asset("realtime.css", shared=True)
 SENTENCES = rx.asset("sentences.js", shared=True)

@@ -3,7 +3,8 @@
  */
 import "./realtime.css";
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { feedOf, useConnection, useHeldFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
+import { feedOf, useHeldFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 import { sentence } from "./sentences.js";
 
 const AT_END_PX = 24;

@@ -10,7 +10,8 @@ from realtime_ui.core.errors import Conflict, InvalidEvent
 from realtime_ui.core.messages import Event, Json, Message, Placement, Receipt
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.routes import Routes
-from realtime_ui.persistence.event_log import Entry, EventLog, Stored
+from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.group_writer import Entry, Stored
 
 logger = logging.getLogger(__name__)
 

@@ -17,14 +17,15 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
 from realtime_ui.access.policy import Action, may, require
-from realtime_ui.core.channels import ChannelName, clip
+from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import InvalidRequest, NotAuthenticated, RateLimited, RealtimeError
+from realtime_ui.core.errors import NotAuthenticated, RateLimited, RealtimeError
 from realtime_ui.core.messages import Head, Json, Message
 from realtime_ui.core.principals import Person
 from realtime_ui.hub.fanout import send_to_room
 from realtime_ui.hub.hub import Frame, RealtimeHub
 from realtime_ui.hub.lobby import Audience, Lobby
+from realtime_ui.hub.subscribe import SubscribeRequest
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.event_log import ChannelKey, EventLog
 
@@ -34,9 +35,6 @@ NAMESPACE = "/feed"
 EVENT_NAMESPACE = "/_event"
 PAGE = 200
 CHECK_INTERVAL_S = 30.0
-MAX_REWIND = 500
-MAX_TEXT = 300
-MAX_STATES = 10
 
 
 class StateSink(Protocol):
@@ -62,42 +60,6 @@ class _Tab:
     person: Person
     token: str | None
     channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
-
-
-@dataclass(frozen=True, slots=True)
-class _Subscribe:
-    """A checked `sub`."""
-
-    channel: ChannelName
-    last: int | None
-    epoch: str
-    rewind: int
-    states: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, data: object) -> "_Subscribe":
-        """Check what came in.
-
-        Raises:
-            InvalidRequest, InvalidEvent: a field has the wrong type or is out of bounds.
-        """
-        if not isinstance(data, dict):
-            raise InvalidRequest("sub takes an object.", remedy="Send {channel, last, epoch, rewind}.")
-        last, epoch, rewind = data.get("last"), data.get("epoch", ""), data.get("rewind", 50)
-        states = data.get("states", [])
-        if not (last is None or (type(last) is int and 0 <= last < 2**62)):
-            raise InvalidRequest(f"last is {clip(last)}.", field="last", remedy="Send the last seq you have, or null.")
-        if not (type(rewind) is int and 0 <= rewind <= MAX_REWIND):
-            raise InvalidRequest(f"rewind is {clip(rewind)}.", field="rewind", remedy=f"Send 0 to {MAX_REWIND}.")
-        if not (isinstance(epoch, str) and len(epoch) <= MAX_TEXT):
-            raise InvalidRequest(f"epoch is {clip(epoch)}.", field="epoch", remedy="Send the epoch you were given.")
-        if not (
-            isinstance(states, list)
-            and len(states) <= MAX_STATES
-            and all(isinstance(state, str) and len(state) <= MAX_TEXT for state in states)
-        ):
-            raise InvalidRequest(f"states is {clip(states)}.", field="states", remedy="Send a few state names.")
-        return cls(ChannelName.parse(data.get("channel")), last, epoch, rewind, tuple(states))
 
 
 class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
@@ -177,12 +139,12 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         """
         try:
             tab = await self._tab(sid)
-            wish = _Subscribe.parse(data)
+            wish = SubscribeRequest.parse(data)
             require(tab.person, Action.READ, wish.channel)
             key = (tab.person.tenant, wish.channel)
             await self._watch(sid, tab, key, wish.states)
             head = await self._log.head(*key) or Head("", 1, 0)
-            after, reset = _start(head, wish)
+            after, reset = wish.begin(head)
             rows = await self._log.read(*key, after=after, limit=PAGE)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
@@ -341,12 +303,3 @@ def token_of_socket(environ: Mapping[str, Any] | None) -> str | None:
 def room_of(key: ChannelKey) -> str:
     """The room of a tenant's channel."""
     return f"{key[0]}/{key[1]}"
-
-
-def _start(head: Head, wish: _Subscribe) -> tuple[int, bool]:
-    """After which seq the rows begin, and whether what the tab has is void."""
-    known = wish.last is not None and wish.epoch == head.epoch and wish.last <= head.last
-    began_empty = wish.last == 0 and not wish.epoch  # it watched from before the channel's first event
-    if wish.last is not None and (known or began_empty):
-        return max(wish.last, head.first - 1), False
-    return max(head.first - 1, head.last - wish.rewind), wish.last is not None and wish.epoch != ""

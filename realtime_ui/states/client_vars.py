@@ -1,6 +1,7 @@
 """Vars that live in the browser: what must be true while the socket is down cannot be server state.
 
-Each is an ordinary Var for components (`rx.badge(Project.status)`); its value comes from `feed_client.js`.
+Each is an ordinary Var for components (`rx.badge(Project.status)`); its value comes from a React hook of
+the JavaScript beside this file.
 """
 
 from typing import Any, Generic, TypeVar, overload
@@ -11,15 +12,17 @@ from reflex_base.vars import VarData
 
 T = TypeVar("T")
 
-FEED_CLIENT = rx.asset("feed_client.js", shared=True)
-LIBRARY = FEED_CLIENT.importable_path
+CONNECTION = rx.asset("connection.js", shared=True).importable_path
+FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
+LOBBY = rx.asset("lobby.js", shared=True).importable_path
+_LIBRARIES = {"useConnection": CONNECTION, "useFeed": FEED_CLIENT}
 
 
 class ClientVar(Generic[T]):
     """Declared on a state class, gives a Var of that class.
 
     Args:
-        hook: the React hook of `feed_client.js` that gives the object.
+        hook: the React hook that gives the object: `useConnection` or `useFeed`.
         field: which of its fields; also the type's name in JavaScript.
         type_: the Python type of the value.
         of_channel: whether the hook takes the class's `channel`.
@@ -48,7 +51,7 @@ class ClientVar(Generic[T]):
             argument, data = str(channel), channel._get_all_var_data()
             name = f"{self._hook}_{owner.get_full_name().replace('.', '_')}"
         hooks = {f"const {name}_ = {self._hook}({argument})": None}
-        own = VarData(imports={LIBRARY: [ImportVar(tag=self._hook)]}, hooks=hooks)
+        own = VarData(imports={_LIBRARIES[self._hook]: [ImportVar(tag=self._hook)]}, hooks=hooks)
         # The channel's own hooks come first: the call above reads what they declare.
         var_data = VarData.merge(data, own)
         return rx.Var(f"{name}_.{self._field}", _var_type=self._type, _var_data=var_data).guess_type()

@@ -1,152 +1,15 @@
 /**
- * The browser's end of the `/feed` namespace: one store for the tab's connection and its feeds.
+ * The tab's feeds: each holds a channel's rows and keeps them in step with the log by seq.
  *
- * Reflex owns the WebSocket. This module notices its `/_event` socket when it connects, opens `/feed` as a
- * second namespace on the same connection, and keeps every feed in step with the log by seq: frames that
- * arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
+ * Frames that arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
  */
-import { Socket } from "socket.io-client";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useState } from "react";
+import { RETRY_MS, Store, addPart, ask, connectFeed, feedId, fetchApi, tell, useStore, wordsOf } from "./connection.js";
 
-const EVENT_NAMESPACE = "/_event";
-const NAMESPACE = "/feed";
-const ACK_TIMEOUT_MS = 10_000;
-const RETRY_MS = 1_000;
-const PING_MS = 30_000;
 const KEEP_ROWS = 500; // in the list while its end is in view
 const KEEP_ROWS_READING = 3_000; // while somebody reads further up
 const LINGER_MS = 3_000;
 const KEEP_WAITING_FRAMES = 500;
-
-const now = () => Date.now();
-const isBrowser = typeof window !== "undefined";
-
-// ---- A value that components can watch -------------------------------------------------------------
-
-class Store {
-  constructor(value) {
-    this.value = value;
-    this.listeners = new Set();
-    this.subscribe = (listener) => {
-      this.listeners.add(listener);
-      return () => this.listeners.delete(listener);
-    };
-    this.get = () => this.value;
-  }
-
-  set(change) {
-    this.value = { ...this.value, ...change };
-    for (const listener of [...this.listeners]) listener();
-  }
-}
-
-export const useStore = (store) =>
-  useSyncExternalStore(store.subscribe, store.get, store.get);
-
-// ---- The connection ---------------------------------------------------------------------------------
-
-/** status: connecting, connected, disconnected (being retried) or failed (refused). */
-export const connection = new Store({
-  status: "connecting",
-  is_connected: false,
-  online: isBrowser ? navigator.onLine : true,
-  error: "",
-  client_id: "",
-  latency: null, // ms, of a round trip
-  since: null, // ms since the epoch when the status began
-});
-
-let eventSocket = null;
-let feedSocket = null;
-
-const setStatus = (status, error = "") => {
-  const { value } = connection;
-  if (value.status === status && value.error === error) return;
-  connection.set({
-    status,
-    error,
-    is_connected: status === "connected",
-    client_id: status === "connected" ? (feedSocket?.id ?? "") : value.client_id,
-    since: value.status === status ? value.since : now(),
-  });
-};
-
-const wanted = () => feeds.size > 0 || lobby.watchers > 0;
-
-const adopt = (socket) => {
-  if (socket === eventSocket) return;
-  eventSocket = socket;
-  feedSocket?.off();
-  feedSocket?.disconnect();
-  feedSocket = socket.io.socket(NAMESPACE);
-  // Reflex creates its Manager so that nothing connects by itself: connect `/feed` after `/_event`.
-  socket.on("connect", () => {
-    if (!wanted() || feedSocket.connected) setStatus("connected");
-    else connectFeed();
-  });
-  socket.on("disconnect", () => setStatus("disconnected"));
-  socket.on("connect_error", (error) => setStatus("disconnected", error.message));
-  feedSocket.on("connect", () => {
-    setStatus("connected");
-    measureLatency();
-    for (const feed of feeds.values()) feed.sync();
-    lobby.sync();
-  });
-  feedSocket.on("disconnect", (reason) => {
-    for (const feed of feeds.values()) feed.pause();
-    if (reason === "io server disconnect") setStatus("failed", "You have been signed out.");
-    else setStatus("disconnected");
-  });
-  feedSocket.on("connect_error", (error) => {
-    const refusal = error.data;
-    if (refusal && !refusal.retryable) setStatus("failed", refusal.detail);
-    else {
-      setStatus("disconnected", error.message);
-      setTimeout(connectFeed, RETRY_MS); // a refused namespace is not active any more
-    }
-  });
-  feedSocket.on("frame", (frame) => feeds.get(frame.channel)?.receive(frame));
-  feedSocket.on("lobby", (rows) => lobby.merge(rows));
-};
-
-const connectFeed = () => {
-  // An active socket connects by itself whenever the WebSocket opens; a second CONNECT would confuse the server.
-  if (feedSocket && !feedSocket.active && eventSocket?.connected) feedSocket.connect();
-};
-
-const measureLatency = async () => {
-  const start = performance.now();
-  try {
-    await feedSocket.timeout(ACK_TIMEOUT_MS).emitWithAck("echo");
-    connection.set({ latency: Math.round(performance.now() - start) });
-  } catch {
-    // The connection's own events tell that it is gone.
-  }
-};
-
-if (isBrowser) {
-  const connect = Socket.prototype.connect;
-  Socket.prototype.connect = function (...args) {
-    if (this.nsp === EVENT_NAMESPACE) adopt(this);
-    return connect.apply(this, args);
-  };
-  window.addEventListener("online", () => connection.set({ online: true }));
-  window.addEventListener("offline", () => connection.set({ online: false }));
-  // An open `/feed` would keep the WebSocket that Reflex closes when the page goes.
-  window.addEventListener("pagehide", () => feedSocket?.disconnect());
-  setInterval(() => feedSocket?.connected && measureLatency(), PING_MS);
-}
-
-/** Fetch from the API with the tab's cookie; in development it has another port than the page. */
-export const fetchApi = async (path) => {
-  const base = eventSocket ? new URL(eventSocket.io.uri).origin.replace(/^ws/, "http") : "";
-  const response = await fetch(base + path, { credentials: "include" });
-  const body = await response.json();
-  if (!response.ok) throw new Error([body.detail, body.remedy].filter(Boolean).join(" "));
-  return body;
-};
-
-// ---- Feeds ------------------------------------------------------------------------------------------
 
 const feeds = new Map();
 
@@ -192,9 +55,9 @@ class Feed {
   /** Ask for what is missing, page by page, until the head is reached; then let the waiting frames in. */
   async sync() {
     this.again = this.syncing;
-    if (this.syncing || !feedSocket?.connected) return;
+    if (this.syncing || !feedId()) return;
     this.syncing = true;
-    const socket = feedSocket.id;
+    const socket = feedId();
     this.store.set({ status: "attaching" });
     try {
       do {
@@ -208,25 +71,23 @@ class Feed {
       this.store.set({ status: "attached", error: "" });
     } catch (problem) {
       this.waiting = [];
-      const { retryable = true, detail, message, remedy } = problem;
-      const error = [detail ?? message, remedy].filter(Boolean).join(" ");
-      this.store.set({ status: retryable ? "suspended" : "failed", error });
+      const { retryable = true } = problem;
+      this.store.set({ status: retryable ? "suspended" : "failed", error: wordsOf(problem) });
       if (retryable) setTimeout(() => this.users && this.sync(), RETRY_MS);
     } finally {
       this.syncing = false;
-      if (socket !== feedSocket?.id && feedSocket?.connected && this.users) this.sync();
+      if (feedId() && socket !== feedId() && this.users) this.sync();
     }
   }
 
   async page() {
-    const answer = await feedSocket.timeout(ACK_TIMEOUT_MS).emitWithAck("sub", {
+    const answer = await ask("sub", {
       channel: this.channel,
       last: this.last,
       epoch: this.epoch,
       rewind: this.rewind,
       states: [...this.states],
     });
-    if (!answer.ok) throw answer.error;
     let { rows } = this.store.value;
     if (answer.reset) {
       rows = [];
@@ -318,11 +179,18 @@ export const holdFeed = (channel, rewind, state) => {
     setTimeout(() => {
       if (feed.users > 0 || feeds.get(channel) !== feed) return;
       feeds.delete(channel);
-      if (feedSocket?.connected) feedSocket.emit("unsub", { channel });
+      tell("unsub", { channel });
       announce();
     }, LINGER_MS);
   };
 };
+
+addPart({
+  wanted: () => feeds.size > 0,
+  connected: () => feeds.forEach((feed) => feed.sync()),
+  paused: () => feeds.forEach((feed) => feed.pause()),
+  events: { frame: (frame) => feeds.get(frame.channel)?.receive(frame) },
+});
 
 export const feedOf = (channel) => feeds.get(channel);
 
@@ -355,48 +223,4 @@ export const useHeldFeed = (channel, rewind, state) => {
     [channel, rewind, state],
   );
   return useFeed(channel);
-};
-
-export const useConnection = () => useStore(connection);
-
-// ---- The lobby: the tenant's list of channels ---------------------------------------------------------
-
-const lobby = {
-  store: new Store({ rows: null, error: "" }),
-  watchers: 0,
-
-  async sync() {
-    if (!this.watchers || !feedSocket?.connected) return;
-    try {
-      const answer = await feedSocket.timeout(ACK_TIMEOUT_MS).emitWithAck("lobby");
-      if (!answer.ok) throw answer.error;
-      this.store.set({ rows: answer.rows, error: "" });
-    } catch (problem) {
-      this.store.set({ error: problem.detail ?? problem.message });
-      setTimeout(() => this.sync(), RETRY_MS);
-    }
-  },
-
-  /** Rows change where they stand, so that the list holds still; new channels come on top. */
-  merge(changed) {
-    const news = new Map(changed.map((row) => [row.channel, row]));
-    const rows = (this.store.value.rows ?? []).map((row) => {
-      const fresh = news.get(row.channel);
-      news.delete(row.channel);
-      return fresh ?? row;
-    });
-    this.store.set({ rows: [...news.values(), ...rows] });
-  },
-};
-
-export const useLobby = () => {
-  useEffect(() => {
-    lobby.watchers += 1;
-    connectFeed();
-    lobby.sync();
-    return () => {
-      lobby.watchers -= 1;
-    };
-  }, []);
-  return useStore(lobby.store);
 };

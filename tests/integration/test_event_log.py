@@ -14,7 +14,8 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
 from realtime_ui.core.messages import Event
 from realtime_ui.persistence.database import Database
-from realtime_ui.persistence.event_log import Entry, EventLog, Stored
+from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.group_writer import Entry, Stored
 from tests.app import ROOT
 
 TENANT = uuid.UUID(int=1)
@@ -112,7 +113,8 @@ import asyncio, random, sys, uuid
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Event
 from realtime_ui.persistence.database import Database
-from realtime_ui.persistence.event_log import Entry, EventLog
+from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.group_writer import Entry
 
 async def main(url, seed):
     dice = random.Random(seed)

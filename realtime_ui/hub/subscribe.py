@@ -1,0 +1,55 @@
+"""What a tab asks for when it subscribes, checked; and where its rows begin."""
+
+from dataclasses import dataclass
+
+from realtime_ui.core.channels import ChannelName, clip
+from realtime_ui.core.errors import InvalidRequest
+from realtime_ui.core.messages import Head
+
+MAX_REWIND = 500
+MAX_TEXT = 300
+MAX_STATES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequest:
+    """A checked `sub`."""
+
+    channel: ChannelName
+    last: int | None
+    epoch: str
+    rewind: int
+    states: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, data: object) -> "SubscribeRequest":
+        """Check what came in.
+
+        Raises:
+            InvalidRequest, InvalidEvent: a field has the wrong type or is out of bounds.
+        """
+        if not isinstance(data, dict):
+            raise InvalidRequest("sub takes an object.", remedy="Send {channel, last, epoch, rewind}.")
+        last, epoch, rewind = data.get("last"), data.get("epoch", ""), data.get("rewind", 50)
+        states = data.get("states", [])
+        if not (last is None or (type(last) is int and 0 <= last < 2**62)):
+            raise InvalidRequest(f"last is {clip(last)}.", field="last", remedy="Send the last seq you have, or null.")
+        if not (type(rewind) is int and 0 <= rewind <= MAX_REWIND):
+            raise InvalidRequest(f"rewind is {clip(rewind)}.", field="rewind", remedy=f"Send 0 to {MAX_REWIND}.")
+        if not (isinstance(epoch, str) and len(epoch) <= MAX_TEXT):
+            raise InvalidRequest(f"epoch is {clip(epoch)}.", field="epoch", remedy="Send the epoch you were given.")
+        if not (
+            isinstance(states, list)
+            and len(states) <= MAX_STATES
+            and all(isinstance(state, str) and len(state) <= MAX_TEXT for state in states)
+        ):
+            raise InvalidRequest(f"states is {clip(states)}.", field="states", remedy="Send a few state names.")
+        return cls(ChannelName.parse(data.get("channel")), last, epoch, rewind, tuple(states))
+
+    def begin(self, head: Head) -> tuple[int, bool]:
+        """After which seq the rows begin, and whether what the tab has is void, with the log as `head` says."""
+        known = self.last is not None and self.epoch == head.epoch and self.last <= head.last
+        began_empty = self.last == 0 and not self.epoch  # it watched from before the channel's first event
+        if self.last is not None and (known or began_empty):
+            return max(self.last, head.first - 1), False
+        return max(head.first - 1, head.last - self.rewind), self.last is not None and self.epoch != ""
