@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -87,10 +88,23 @@ def demo(
     from realtime_ui.demo import run_demo
 
     with _told():
-        try:
-            asyncio.run(run_demo(url, key, rate, typer.echo))
-        except KeyboardInterrupt:
-            typer.echo("Stopped.")
+        asyncio.run(_until_interrupted(run_demo(url, key, rate, typer.echo)))
+    typer.echo("Stopped.")
+
+
+async def _until_interrupted(work: Coroutine[None, None, None]) -> None:
+    """Do some work until Ctrl-C or SIGTERM. A cancellation can get lost inside an HTTP call, so it is repeated."""
+    task, stop = asyncio.create_task(work), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.2)
+    if not task.cancelled():
+        task.result()
 
 
 @users.command("add")

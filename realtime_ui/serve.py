@@ -62,9 +62,10 @@ class Parent:
             CannotStart: a setting is wrong, the port is taken, or the worker never came up.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup asks for
-                loop.add_signal_handler(number, self._stopping.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
+            loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         with ExitStack() as owned:
             self._check_port()
             try:
