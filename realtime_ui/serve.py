@@ -165,7 +165,7 @@ class Parent:
         from realtime_ui.build import app_target, serving_environment
 
         command = (
-            *(sys.executable, "-m", "uvicorn", app_target(self._root), "--factory"),
+            *(sys.executable, "-m", "uvicorn", app_target(), "--factory"),
             *("--host", settings.host, "--port", str(settings.port)),
             *("--log-level", "warning", "--no-access-log", "--no-server-header"),
             *("--timeout-graceful-shutdown", str(DRAIN_S)),

@@ -14,10 +14,6 @@ class ManualClock:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
 
-    def now_ms(self) -> int:
-        """The hand-set time in ms."""
-        return round(self._now * 1000)
-
     def monotonic(self) -> float:
         """The hand-set time in seconds."""
         return self._now

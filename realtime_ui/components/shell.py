@@ -30,6 +30,20 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
     )
 
 
+def page_head(kind: str, title: str | rx.Var[str]) -> rx.Component:
+    """What a page is about: its kind as a small mark, and its title.
+
+    Args:
+        kind: a channel type.
+        title: what people call it.
+    """
+    return rx.el.header(
+        rx.el.span(kind, class_name="rt-kind", custom_attrs={"data-kind": kind}),
+        rx.el.h1(title),
+        class_name="rt-page-head",
+    )
+
+
 def _account() -> rx.Component:
     return native_form(
         rx.el.span(SessionState.name, class_name="rt-person", title=SessionState.email),

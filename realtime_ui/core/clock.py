@@ -1,4 +1,4 @@
-"""Time, injected: everything that waits or stamps takes a `Clock`, so tests move it by hand."""
+"""Time, injected: everything that waits takes a `Clock`, so tests move it by hand."""
 
 import asyncio
 import time
@@ -8,10 +8,6 @@ from typing import Protocol
 
 class Clock(Protocol):
     """What the rest of the house may know about time."""
-
-    def now_ms(self) -> int:
-        """Wall-clock time in milliseconds since the Unix epoch."""
-        ...
 
     def monotonic(self) -> float:
         """Seconds that only ever grow; for measuring durations."""
@@ -28,10 +24,6 @@ class Clock(Protocol):
 
 class SystemClock:
     """The machine's own clock."""
-
-    def now_ms(self) -> int:
-        """Wall-clock time in milliseconds since the Unix epoch."""
-        return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
         """Seconds that only ever grow; for measuring durations."""

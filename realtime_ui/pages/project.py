@@ -6,7 +6,7 @@ import reflex as rx
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
-from realtime_ui.components.shell import shell
+from realtime_ui.components.shell import page_head, shell
 from realtime_ui.components.views import current_fields
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RealtimeError
@@ -47,11 +47,7 @@ def project() -> rx.Component:
     """The project page."""
     return shell(
         rx.el.div(
-            rx.el.header(
-                rx.el.span("project", class_name="rt-kind", custom_attrs={"data-kind": "project"}),
-                rx.el.h1(ProjectState.title),
-                class_name="rt-page-head",
-            ),
+            page_head("project", ProjectState.title),
             rx.cond(ProjectState.problem, rx.el.p(ProjectState.problem, role="alert", class_name="rt-problem")),
             rx.el.section(
                 rx.el.h2("Activity"),

@@ -7,7 +7,7 @@ import reflex as rx
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
-from realtime_ui.components.shell import shell
+from realtime_ui.components.shell import page_head, shell
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.pages.routes import SESSION
@@ -67,11 +67,7 @@ def session() -> rx.Component:
     """The session page."""
     return shell(
         rx.el.div(
-            rx.el.header(
-                rx.el.span("session", class_name="rt-kind", custom_attrs={"data-kind": "session"}),
-                rx.el.h1(SessionPageState.title),
-                class_name="rt-page-head",
-            ),
+            page_head("session", SessionPageState.title),
             rx.el.section(
                 rx.el.h2("Conversation"),
                 live_feed(SessionPageState, label="Session messages"),

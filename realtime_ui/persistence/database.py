@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -74,15 +73,6 @@ class Database:
         with unavailable_translated():
             async with self._autocommit.connect() as connection:
                 yield connection
-
-    async def ping(self) -> None:
-        """Ask the database for anything at all.
-
-        Raises:
-            DatabaseUnavailable: it does not answer.
-        """
-        async with self.single() as connection:
-            await connection.execute(text("SELECT 1"))
 
 
 @contextmanager
