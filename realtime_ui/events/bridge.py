@@ -12,14 +12,14 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Message
 from realtime_ui.events.wire import Signer, wire_channel
-from realtime_ui.persistence.event_log import ChannelKey, EventLog
+from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
 from realtime_ui.providers.base import RealtimeProvider
 
 logger = logging.getLogger(__name__)
 
 OUTBOX_LIMIT = 20_000
 MARK_INTERVAL_S = 1.0
-ORPHAN_AGE_S = 5.0
+ORPHAN_AGE_S = 3.0
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
 PAGE = 500
 
@@ -53,7 +53,7 @@ class Bridge:
         self._client_id = client_id
         self._clock = clock
         self._outbox: asyncio.Queue[Message] = asyncio.Queue(OUTBOX_LIMIT)
-        self._marks: dict[ChannelKey, tuple[int, int]] = {}
+        self._marks: dict[ChannelKey, list[Run]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -103,6 +103,7 @@ class Bridge:
             except RealtimeError as error:
                 logger.warning("Publishing %s #%s failed: %s", message.channel, message.seq, error)
                 if not error.retryable:
+                    self._mark(message)  # the wire never takes it: hubs read it from the log
                     return
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, RETRY_MAX_S)
@@ -111,10 +112,12 @@ class Bridge:
                 return
 
     def _mark(self, message: Message) -> None:
-        """Remember that a message went out; only a run without holes can move the mark in the head."""
-        key = (message.tenant, message.channel)
-        first, last = self._marks.get(key, (message.seq, message.seq - 1))
-        self._marks[key] = (first if message.seq == last + 1 else message.seq, message.seq)
+        """Remember that a message went out."""
+        runs = self._marks.setdefault((message.tenant, message.channel), [])
+        if runs and runs[-1][1] == message.seq - 1:
+            runs[-1] = (runs[-1][0], message.seq)
+        else:
+            runs.append((message.seq, message.seq))
 
     async def _keep_marks(self) -> None:
         next_look = self._clock.monotonic() + ORPHAN_AGE_S
@@ -137,16 +140,18 @@ class Bridge:
         try:
             await self._log.mark_published(marks)
         except BaseException:
-            self._marks = {**marks, **self._marks}
+            for key, runs in self._marks.items():
+                marks.setdefault(key, []).extend(runs)
+            self._marks = marks
             raise
 
     async def _adopt_orphans(self) -> None:
-        """Publish what was committed and has not been published for a while."""
+        """Publish what was committed a while ago and nobody published: whoever should have is dead, or very late."""
         if not self._outbox.empty():  # our own backlog would look like orphans
             return
-        for tenant, channel, published in await self._log.unpublished(age_s=ORPHAN_AGE_S):
-            after = published
-            while page := await self._log.read(tenant, channel, after=after, limit=PAGE):
+        for key, (first, last) in await self._log.unpublished(age_s=ORPHAN_AGE_S):
+            after = first - 1
+            while after < last and (page := await self._log.read(*key, after=after, limit=min(PAGE, last - after))):
                 for message in page:
                     await self._send(message)
                 after = page[-1].seq

@@ -1,7 +1,7 @@
 """The log: what happened on each channel, numbered; appended by a `GroupWriter`, read back by seq."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -42,24 +42,34 @@ _FOLD = text("""
     ORDER BY f.key, e.seq DESC
 """)
 _UNPUBLISHED = text("""
-    SELECT c.tenant_id, c.channel_name, h.published_seq FROM realtime_channel_heads h
+    SELECT c.tenant_id, c.channel_name, lower(hole) AS first, upper(hole) - 1 AS last
+    FROM realtime_channel_heads h
     JOIN realtime_channels c ON c.id = h.channel_id
-    WHERE h.published_seq < h.last_seq AND c.last_activity_at < now() - make_interval(secs => :age)
-    LIMIT 100
+    CROSS JOIN unnest(int8multirange(int8range(h.published_seq + 1, h.last_seq + 1)) - h.published_runs) AS hole
+    JOIN realtime_events_log e ON e.channel_id = h.channel_id AND e.seq = lower(hole)
+    WHERE h.published_seq < h.last_seq AND e.published_at < now() - make_interval(secs => :age)
+    ORDER BY e.published_at LIMIT 100
 """)
+# Mark and runs united: the first range is then [0, new mark], and the others remain runs.
 _MARK = text("""
-    UPDATE realtime_channel_heads h SET published_seq = u.last
-    FROM (SELECT c.id, x.first, x.last
-          FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:firsts AS bigint[]),
-                      cast(:lasts AS bigint[])) AS x (tenant, name, first, last)
-          JOIN realtime_channels c ON c.tenant_id = x.tenant AND c.channel_name = x.name
-          JOIN realtime_channel_heads l ON l.channel_id = c.id
-          ORDER BY c.id FOR UPDATE OF l) u
-    WHERE h.channel_id = u.id AND h.published_seq >= u.first - 1 AND h.published_seq < u.last
+    UPDATE realtime_channel_heads h
+    SET published_seq = upper(m.first) - 1, published_runs = m.runs - int8multirange(m.first)
+    FROM (SELECT u.channel_id, u.runs, (SELECT range FROM unnest(u.runs) AS range LIMIT 1) AS first
+          FROM (SELECT l.channel_id,
+                       l.published_runs + cast(x.runs AS int8multirange)
+                       + int8multirange(int8range(0, l.published_seq + 1)) AS runs
+                FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:runs AS text[]))
+                    AS x (tenant, name, runs)
+                JOIN realtime_channels c ON c.tenant_id = x.tenant AND c.channel_name = x.name
+                JOIN realtime_channel_heads l ON l.channel_id = c.id
+                ORDER BY l.channel_id FOR UPDATE OF l) u) m
+    WHERE h.channel_id = m.channel_id
 """)
 
 ChannelKey = tuple[uuid.UUID, ChannelName]
 """A tenant's channel: what the log, the hub and the rooms are keyed by."""
+Run = tuple[int, int]
+"""The first and the last of consecutive seqs."""
 
 
 class EventLog:
@@ -130,22 +140,18 @@ class EventLog:
             rows = (await connection.execute(_FOLD, {"tenant": tenant, "name": str(channel)})).all()
         return {row.key: (row.value, row.seq) for row in rows}
 
-    async def unpublished(self, *, age_s: float) -> list[tuple[uuid.UUID, ChannelName, int]]:
-        """Channels whose newest events nobody marked as published, quiet for `age_s` seconds: with the mark."""
+    async def unpublished(self, *, age_s: float) -> list[tuple[ChannelKey, Run]]:
+        """Runs of messages, committed at least `age_s` seconds ago, that nobody marked as published."""
         async with self._database.single() as connection:
             rows = (await connection.execute(_UNPUBLISHED, {"age": age_s})).all()
-        return [(row.tenant_id, ChannelName.parse(row.channel_name), row.published_seq) for row in rows]
+        return [((row.tenant_id, ChannelName.parse(row.channel_name)), (row.first, row.last)) for row in rows]
 
-    async def mark_published(self, runs: dict[ChannelKey, tuple[int, int]]) -> None:
-        """Remember that each channel's messages from one seq to another were published.
-
-        A mark never goes back, and never over a message that nobody published.
-        """
+    async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Run]]) -> None:
+        """Remember which messages were published, by whichever worker, in whichever order."""
         values = {
             "tenants": [tenant for tenant, _ in runs],
             "names": [str(name) for _, name in runs],
-            "firsts": [first for first, _ in runs.values()],
-            "lasts": [last for _, last in runs.values()],
+            "runs": ["{" + ",".join(f"[{first},{last}]" for first, last in each) + "}" for each in runs.values()],
         }
         async with self._database.transaction() as connection:
             await connection.execute(_MARK, values)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
 from sqlmodel import Field, SQLModel
 
 CHANNEL_TYPES = "channel_type IN ('project', 'session', 'organization', 'user', 'system')"
@@ -116,6 +116,7 @@ class RealtimeChannelHead(SQLModel, table=True):
     last_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
     first_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("1")})
     published_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    published_runs: Any = Field(sa_column=Column(INT8MULTIRANGE, nullable=False, server_default=text("'{}'")))
 
 
 class Tenant(SQLModel, table=True):

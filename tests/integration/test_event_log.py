@@ -9,6 +9,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
@@ -209,13 +211,37 @@ async def test_fields_are_folded_from_changes_the_newest_value_first(log: EventL
     assert await log.fold(TENANT, PROJECT) == {"status": ("done", 4), "owner": ("Ada", 1), "tags": ([1], 4)}
 
 
-async def test_a_mark_does_not_go_over_what_nobody_published(log: EventLog) -> None:
-    """Another worker's message may still be waiting below."""
-    await log.append([entry(), entry(), entry()])
-    await log.mark_published({(TENANT, PROJECT): (2, 3)})
-    assert [seq for *_, seq in await log.unpublished(age_s=0)] == [0]
-    await log.mark_published({(TENANT, PROJECT): (1, 3)})
+async def test_several_workers_mark_what_each_published(log: EventLog) -> None:
+    """Runs that interleave meet; what lies between them was published by nobody."""
+    key = (TENANT, PROJECT)
+    await log.append([entry() for _ in range(8)])
+    await log.mark_published({key: [(2, 2), (4, 5)]})
+    assert await log.unpublished(age_s=0) == [(key, (1, 1)), (key, (3, 3)), (key, (6, 8))]
+    await log.mark_published({key: [(1, 1), (3, 3), (7, 7)]})
+    assert await log.unpublished(age_s=0) == [(key, (6, 6)), (key, (8, 8))]
+    await log.mark_published({key: [(6, 8)]})
     assert await log.unpublished(age_s=0) == []
+
+
+@given(st.lists(st.lists(st.integers(1, 30), max_size=8), max_size=8))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_marks_in_any_order_leave_just_what_nobody_published(log: EventLog, marks: list[list[int]]) -> None:
+    """Whoever published, however often, in whichever order."""
+    channel = ChannelName.parse(f"project:{uuid.uuid4()}")
+    key = (TENANT, channel)
+    await log.append([entry(str(channel)) for _ in range(30)])
+    for seqs_of_one in marks:
+        await log.mark_published({key: [(seq, seq) for seq in seqs_of_one]})
+    left = [range(first, last + 1) for found, (first, last) in await log.unpublished(age_s=0) if found == key]
+    published = {seq for each in marks for seq in each}
+    assert [seq for run in left for seq in run] == [seq for seq in range(1, 31) if seq not in published]
+    await log.mark_published({key: [(1, 30)]})
+
+
+async def test_what_was_committed_a_moment_ago_is_no_orphan(log: EventLog) -> None:
+    """Its worker has not had the time to publish it."""
+    await log.append([entry()])
+    assert await log.unpublished(age_s=60) == []
 
 
 async def test_a_lock_that_somebody_holds_is_a_fault_of_the_database_not_of_the_event(
@@ -233,18 +259,6 @@ async def test_a_lock_that_somebody_holds_is_a_fault_of_the_database_not_of_the_
     assert seqs(await log.append([entry(id="b")])) == [2]
     await log.stop()
     await writer.close()
-
-
-async def test_published_marks_only_go_forward(log: EventLog) -> None:
-    """What is marked is no orphan."""
-    await log.append([entry(), entry(), entry("project:y")])
-    assert sorted((str(name), seq) for _, name, seq in await log.unpublished(age_s=0)) == [
-        ("project:x", 0),
-        ("project:y", 0),
-    ]
-    await log.mark_published({(TENANT, PROJECT): (1, 2)})
-    await log.mark_published({(TENANT, PROJECT): (1, 1), (TENANT, ChannelName.parse("project:y")): (1, 1)})
-    assert await log.unpublished(age_s=0) == []
 
 
 async def test_a_stopped_log_answers_those_who_wait(log: EventLog) -> None:
