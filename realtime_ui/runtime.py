@@ -23,8 +23,9 @@ from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
 from realtime_ui.hub.fanout import install_direct_writes
-from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, SinkFactory, token_of_socket
+from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, token_of_socket
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.subscriptions import SinkFactory
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
@@ -73,8 +74,8 @@ class Runtime:
         self._foreign: asyncio.Queue[tuple[WireMessage, uuid.UUID, ChannelName]] = asyncio.Queue(FOREIGN_LIMIT)
 
         self.database = Database(settings.database_url, pool=settings.database_pool)
-        self._writer = Database(settings.database_url, pool=1, lock_timeout_s=5, statement_timeout_s=15)
-        self.log = EventLog(self.database, self._writer)
+        self._writer = Database(settings.database_url, pool=1, lock_timeout_s=4, statement_timeout_s=5)
+        self.log = EventLog(self.database, self._writer, clock)
         self.channels = ChannelRepository(self.database)
         self.people = PeopleRepository(self.database)
         self.gate = Gate(self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code)
@@ -101,6 +102,7 @@ class Runtime:
             self.channels,
             clock,
             max_channels=settings.subscriptions_per_socket,
+            max_queued_bytes=settings.socket_queue_bytes,
         )
 
     async def __aenter__(self) -> "Runtime":

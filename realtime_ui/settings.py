@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     sweep_interval_s: float = Field(2.0, gt=0, le=60, description="How often heads are compared with the log.")
     subscriptions_per_socket: int = Field(50, ge=1, le=1000, description="Channels one tab may watch.")
 
+    socket_queue_bytes: int = Field(
+        1_000_000,
+        ge=10_000,
+        description="What may wait for one socket before it leaves its rooms and catches up later.",
+    )
+
     sign_in_days: int = Field(30, ge=1, le=365, description="How long a sign-in session lasts.")
     max_body_bytes: int = Field(4_000_000, ge=1000, description="The largest HTTP body.")
     emit_rate_per_key: int = Field(10_000, ge=1, description="Events a second that one key may emit.")

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from socketio import AsyncServer
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import SystemClock
 from realtime_ui.embedded import EmbeddedPostgres
-from realtime_ui.hub.feed import StateSink
+from realtime_ui.hub.subscriptions import StateSink
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.migrate import upgrade
@@ -74,7 +75,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def log(database: Database) -> AsyncIterator[EventLog]:
     """A running event log."""
-    log = EventLog(database, database)
+    log = EventLog(database, database, SystemClock())
     await log.start()
     yield log
     await log.stop()

@@ -31,8 +31,8 @@ class Place(BaseModel):
     """Where an event stands."""
 
     channel: str
-    seq: int
-    epoch: str
+    seq: int | None = Field(description="Null for an ephemeral event, which the log does not have.")
+    epoch: str | None
 
 
 class Accepted(BaseModel):

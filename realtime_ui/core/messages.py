@@ -114,6 +114,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Ephemeral:
+    """An event on a channel that is shown now or never: not in the log, without a seq, never replayed.
+
+    Typing is one, or a chunk of a message that is being written. `timestamp` is ms since the Unix epoch.
+    """
+
+    tenant: uuid.UUID
+    channel: ChannelName
+    id: str
+    type: str
+    data: Json
+    timestamp: int
+
+    def row(self) -> dict[str, Json]:
+        """What tabs are shown; the channel stands outside."""
+        return {"id": self.id, "type": self.type, "data": self.data, "timestamp": self.timestamp}
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """Where a channel's log stands: first kept and last given seq, and the epoch they count in.
 
@@ -127,11 +146,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where an event came to stand: a channel and its seq there."""
+    """Where an event came to stand: a channel and its seq there, both None for an ephemeral one."""
 
     channel: ChannelName
-    seq: int
-    epoch: str
+    seq: int | None
+    epoch: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
-from realtime_ui.core.messages import Message
+from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
 from realtime_ui.providers.base import RealtimeProvider
@@ -41,7 +41,7 @@ class Bridge:
         log: EventLog,
         provider: RealtimeProvider,
         signer: Signer,
-        deliver: Callable[[Sequence[Message]], None],
+        deliver: Callable[[Sequence[Message | Ephemeral]], None],
         *,
         client_id: str,
         clock: Clock,
@@ -52,7 +52,7 @@ class Bridge:
         self._deliver = deliver
         self._client_id = client_id
         self._clock = clock
-        self._outbox: asyncio.Queue[Message] = asyncio.Queue(OUTBOX_LIMIT)
+        self._outbox: asyncio.Queue[Message | Ephemeral] = asyncio.Queue(OUTBOX_LIMIT)
         self._marks: dict[ChannelKey, list[Run]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -74,8 +74,8 @@ class Bridge:
         except RealtimeError as error:
             logger.warning("The last published marks were not stored: %s", error)
 
-    def publish(self, messages: Sequence[Message]) -> None:
-        """Show committed messages here and send them out; returns at once.
+    def publish(self, messages: Sequence[Message | Ephemeral]) -> None:
+        """Show committed messages, and ephemeral ones, here and send them out; returns at once.
 
         A full outbox drops the sending, not the message: the other hubs read it from the log (sweep).
         """
@@ -84,7 +84,7 @@ class Bridge:
             try:
                 self._outbox.put_nowait(message)
             except asyncio.QueueFull:
-                logger.warning("The outbox is full; %s #%s goes by the sweep", message.channel, message.seq)
+                logger.warning("The outbox is full; %s on %s is not sent on", message.id, message.channel)
 
     async def _publish_all(self) -> None:
         while True:
@@ -92,23 +92,26 @@ class Bridge:
             try:
                 await self._send(message)
             except Exception:  # what nobody thought of costs one message its quick way, not all that follow
-                logger.exception("Publishing %s #%s failed", message.channel, message.seq)
+                logger.exception("Publishing %s on %s failed", message.id, message.channel)
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: Message | Ephemeral) -> None:
         wire = self._signer.to_wire(message, self._client_id)
         pause = RETRY_MIN_S
         while True:
             try:
                 await self._provider.publish(wire_channel(message.tenant, message.channel), wire)
             except RealtimeError as error:
-                logger.warning("Publishing %s #%s failed: %s", message.channel, message.seq, error)
+                logger.warning("Publishing %s on %s failed: %s", message.id, message.channel, error)
+                if isinstance(message, Ephemeral):  # its moment is over
+                    return
                 if not error.retryable:
                     self._mark(message)  # the wire never takes it: hubs read it from the log
                     return
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, RETRY_MAX_S)
             else:
-                self._mark(message)
+                if isinstance(message, Message):
+                    self._mark(message)
                 return
 
     def _mark(self, message: Message) -> None:

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, InvalidEvent
-from realtime_ui.core.messages import Event, Json, Message, Placement, Receipt
+from realtime_ui.core.messages import Ephemeral, Event, Json, Message, Placement, Receipt
 from realtime_ui.events.bridge import Bridge
-from realtime_ui.events.routes import Routes
+from realtime_ui.events.routes import Routes, Routing
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.group_writer import Entry, Stored
 
@@ -81,13 +82,24 @@ class EventBus:
         return (await self.emit_many([event]))[0]
 
     async def emit_many(self, events: Sequence[Event]) -> list[Receipt]:
-        """Store events, all or none, and show them; one receipt each, in order. Raises as `emit` does."""
+        """Store events, all or none, and show them; one receipt each, in order. Raises as `emit` does.
+
+        Ephemeral ones among them are shown after the rest is stored.
+        """
+        if not events:
+            raise InvalidEvent("The list is empty.", remedy="Send at least one event.")
         prefixes = [f"[{number}]." if len(events) > 1 else "" for number in range(len(events))]
         routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
-        stored = await self._store(routed)
+        durable = [(event, routing.channels) for event, routing in routed if routing.durable]
+        stored = await self._store(durable) if durable else {}
+        self._bridge.publish(_ephemeral(routed))
         receipts = []
-        for event, channels in routed:
-            found = [stored[event.id, channel] for channel in channels]
+        for event, routing in routed:
+            if not routing.durable:
+                nowhere = tuple(Placement(channel, None, None) for channel in routing.channels)
+                receipts.append(Receipt(event.id, event.type, nowhere, duplicate=False))
+                continue
+            found = [stored[event.id, channel] for channel in routing.channels]
             placements = tuple(Placement(s.message.channel, s.message.seq, s.message.epoch) for s in found)
             receipts.append(Receipt(event.id, event.type, placements, all(s.duplicate for s in found)))
         fresh = {receipt.id: event for receipt, event in zip(receipts, events, strict=True) if not receipt.duplicate}
@@ -113,8 +125,6 @@ class EventBus:
                         field="id",
                         remedy="Give each event its own id.",
                     )
-        if not entries:
-            raise InvalidEvent("The list is empty.", remedy="Send at least one event.")
         stored = await self._log.append(list(entries.values()))
         self._bridge.publish(_fresh(stored))
         return dict(zip(entries, stored, strict=True))
@@ -132,6 +142,16 @@ async def _run(handler: Handler, event: Event) -> None:
         await handler(event)
     except Exception:
         logger.exception("A handler of %s failed on event %s", event.type, event.id)
+
+
+def _ephemeral(routed: Sequence[tuple[Event, Routing]]) -> list[Ephemeral]:
+    now = round(time.time() * 1000)
+    return [
+        Ephemeral(event.tenant, channel, event.id, event.type, event.payload, now)
+        for event, routing in routed
+        if not routing.durable
+        for channel in routing.channels
+    ]
 
 
 def _fresh(stored: Sequence[Stored]) -> list[Message]:

@@ -10,14 +10,22 @@ from realtime_ui.core.messages import Event
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Events whose type begins with `prefix` go to the channel `channel:{payload[id_field]}`."""
+    """Events whose type begins with `prefix` go to the channel `channel:{payload[id_field]}`.
+
+    With `durable` false they are ephemeral: shown now or never, and not in the log. `needs` are further
+    fields that the payload must have.
+    """
 
     prefix: str
     channel: ChannelType
     id_field: str
+    durable: bool = True
+    needs: tuple[str, ...] = ()
 
 
 DEFAULT_ROUTES: tuple[Route, ...] = (
+    # A message that is being written, chunk by chunk; the `session.message` with its messageId ends it.
+    Route("session.message.delta", ChannelType.SESSION, "sessionId", durable=False, needs=("messageId", "index")),
     Route("project.", ChannelType.PROJECT, "projectId"),
     Route("session.", ChannelType.SESSION, "sessionId"),
     Route("obligation.", ChannelType.SESSION, "sessionId"),
@@ -25,7 +33,17 @@ DEFAULT_ROUTES: tuple[Route, ...] = (
     Route("user.", ChannelType.USER, "userId"),
     Route("system.", ChannelType.SYSTEM, "name"),
 )
+
+
 # Beside its own channel, an event goes to that of the organization it names.
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The channels an event goes to, its own first, and whether the log takes it."""
+
+    channels: tuple[ChannelName, ...]
+    durable: bool
+
+
 ALSO = Route("", ChannelType.ORGANIZATION, "organizationId")
 
 
@@ -39,15 +57,15 @@ class Routes:
     def __init__(self, extra: Sequence[Route] = ()) -> None:
         self._routes = (*extra, *DEFAULT_ROUTES)
 
-    def resolve(self, event: Event, *, prefix: str = "") -> tuple[ChannelName, ...]:
-        """The channels an event goes to, its own first.
+    def resolve(self, event: Event, *, prefix: str = "") -> Routing:
+        """Where an event goes.
 
         Args:
             event: what is emitted.
             prefix: put before field names in errors, such as `[3].`.
 
         Raises:
-            InvalidEvent: no route takes the type, or the payload misses the id that the route needs.
+            InvalidEvent: no route takes the type, or the payload misses a field that the route needs.
         """
         route = next((route for route in self._routes if event.type.startswith(route.prefix)), None)
         if route is None:
@@ -57,10 +75,17 @@ class Routes:
                 field=f"{prefix}type",
                 remedy=f"Use a type that begins with one of {known}, or add a route.",
             )
+        for name in route.needs:
+            if event.payload.get(name) is None:
+                raise InvalidEvent(
+                    f"payload.{name} is missing.",
+                    field=f"{prefix}payload.{name}",
+                    remedy=f"Events of type {event.type} need it.",
+                )
         channels = [_channel(route, event, prefix)]
         if ALSO.id_field in event.payload and route.channel is not ALSO.channel:
             channels.append(_channel(ALSO, event, prefix))
-        return tuple(channels)
+        return Routing(tuple(channels), route.durable)
 
 
 def _channel(route: Route, event: Event, prefix: str) -> ChannelName:

@@ -10,7 +10,7 @@ import uuid
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
-from realtime_ui.core.messages import Message
+from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.providers.base import WireMessage
 
 SEQ, EPOCH, SIGNATURE = "seq", "epoch", "signature"
@@ -44,9 +44,9 @@ class Signer:
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def to_wire(self, message: Message, client_id: str) -> WireMessage:
-        """A message ready to publish."""
-        headers = {SEQ: str(message.seq), EPOCH: message.epoch}
+    def to_wire(self, message: Message | Ephemeral, client_id: str) -> WireMessage:
+        """A message ready to publish; an ephemeral one goes without a number."""
+        headers = {SEQ: str(message.seq), EPOCH: message.epoch} if isinstance(message, Message) else {}
         bare = WireMessage(message.id, message.type, message.data, message.timestamp, client_id, headers)
         signature = self._sign(wire_channel(message.tenant, message.channel), bare)
         return WireMessage(
@@ -58,12 +58,14 @@ class Signer:
             {**headers, SIGNATURE: signature},
         )
 
-    def from_wire(self, channel: str, wire: WireMessage) -> Message | None:
+    def from_wire(self, channel: str, wire: WireMessage) -> Message | Ephemeral | None:
         """The message that was sent, or None for a foreign one."""
         signature = wire.headers.get(SIGNATURE, "")
         if not hmac.compare_digest(signature.encode(), self._sign(channel, wire).encode()):
             return None
         tenant, name = parse_wire_channel(channel)
+        if SEQ not in wire.headers:
+            return Ephemeral(tenant, name, wire.id, wire.name, wire.data, wire.timestamp)
         seq, epoch = int(wire.headers[SEQ]), wire.headers[EPOCH]
         return Message(tenant, name, seq, epoch, wire.id, wire.name, wire.data, wire.timestamp)
 

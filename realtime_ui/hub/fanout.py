@@ -52,6 +52,14 @@ class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no typ
         self._advance(self.asgi_send(message).__await__())
         return True
 
+    def abort(self) -> bool:
+        """Cut the connection without waiting for what the other side has not read; False where that cannot be."""
+        transport = getattr(getattr(self.asgi_send, "__self__", None), "transport", None)
+        if transport is None:
+            return False
+        transport.abort()
+        return True
+
     def _advance(self, write: Any) -> None:
         """Run a write until it ends or has to wait for the transport; then go on when that is ready."""
         try:
@@ -84,6 +92,18 @@ class _Encoded(EnginePacket):  # type: ignore[misc]
 def install_direct_writes(server: AsyncServer) -> None:
     """Have a Socket.IO server use `DirectWebSocket` for the sockets that connect from now on."""
     server.eio._async = {**server.eio._async, "websocket": DirectWebSocket}
+
+
+def queued_bytes(socket: Any) -> int:
+    """How much waits for an Engine.IO socket, in bytes, beyond what its transport and writer hold already."""
+    return sum(len(packet.data) for packet in socket.queue._queue if packet and isinstance(packet.data, (str, bytes)))
+
+
+async def hang_up(socket: Any) -> None:
+    """End an Engine.IO socket at once; what waits for it is forgotten."""
+    direct: DirectWebSocket | None = getattr(socket, "direct", None)
+    if direct is None or not direct.abort():
+        await socket.close(wait=False, abort=True)
 
 
 def send_to_room(server: AsyncServer, namespace: str, room: str, event: str, data: Json) -> int:

@@ -8,9 +8,8 @@ between. Whatever a tab holds here (rooms, sinks) ends with its socket.
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from socketio import AsyncNamespace, AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
@@ -19,47 +18,26 @@ from realtime_ui.access.gate import SCOPE_TOKEN, Gate
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import NotAuthenticated, RateLimited, RealtimeError
-from realtime_ui.core.messages import Head, Json, Message
-from realtime_ui.core.principals import Person
-from realtime_ui.hub.fanout import send_to_room
+from realtime_ui.core.errors import NotAuthenticated, RealtimeError
+from realtime_ui.core.messages import Head, Json
+from realtime_ui.hub.fanout import hang_up, queued_bytes, send_to_room
 from realtime_ui.hub.hub import Frame, RealtimeHub
 from realtime_ui.hub.lobby import Audience, Lobby
 from realtime_ui.hub.subscribe import SubscribeRequest
+from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_of
 from realtime_ui.persistence.channels import ChannelRepository
-from realtime_ui.persistence.event_log import ChannelKey, EventLog
+from realtime_ui.persistence.event_log import EventLog
 
 logger = logging.getLogger(__name__)
 
 NAMESPACE = "/feed"
 EVENT_NAMESPACE = "/_event"
 PAGE = 200
-CHECK_INTERVAL_S = 30.0
-
-
-class StateSink(Protocol):
-    """A sink for a state class: hears what its tab is shown, pages and frames, each message once, in order."""
-
-    def __call__(self, frame: Frame) -> None:
-        """Take a frame from the hub."""
-        ...
-
-    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
-        """Take a page that the tab got; `live` when frames follow on it."""
-        ...
-
-
-SinkFactory = Callable[[str, str, ChannelName], Awaitable[StateSink | None]]
-"""(Reflex client token, state name, channel) → a sink for a state that wants messages, or None."""
-
-
-@dataclass(slots=True)
-class _Tab:
-    """One socket of this namespace."""
-
-    person: Person
-    token: str | None
-    channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
+PAGE_BYTES = 256_000
+SESSIONS_INTERVAL_S = 30.0
+QUEUES_INTERVAL_S = 1.0
+HOPELESS = 4
+"""A socket whose queue grows to so many times the bound, in its rooms or not, is hung up."""
 
 
 class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
@@ -73,6 +51,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         channels: the registry, for the lobby.
         clock: tells the time.
         max_channels: how many channels one socket may watch.
+        max_queued_bytes: how much may wait for one socket before it leaves its rooms.
     """
 
     def __init__(
@@ -85,30 +64,34 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         clock: Clock,
         *,
         max_channels: int,
+        max_queued_bytes: int,
     ) -> None:
         super().__init__(NAMESPACE)
-        self.lobby = Lobby(channels, self.watching, self._send_lobby, clock)
-        self._hub = hub
+        self._subscriptions = Subscriptions(
+            hub, self, self._send_frame, sink_for_state, self._client_token, max_channels=max_channels
+        )
+        self._tabs = self._subscriptions.tabs
+        self.lobby = Lobby(channels, self._subscriptions.watching, self._send_lobby, clock)
         self._log = log
         self._gate = gate
-        self._sink_for_state = sink_for_state
-        self._max_channels = max_channels
-        self._tabs: dict[str, _Tab] = {}
-        self._watchers: dict[ChannelKey, set[str]] = {}
         self._clock = clock
-        self._checker: asyncio.Task[None] | None = None
+        self._max_queued_bytes = max_queued_bytes
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin to look after sessions, and after the lobby."""
-        self._checker = asyncio.create_task(self._check_sessions(), name="feed-sessions")
+        """Begin to look after sessions and queues, and after the lobby."""
+        self._tasks = [
+            asyncio.create_task(self._keep_checking_sessions(), name="feed-sessions"),
+            asyncio.create_task(self._keep_checking_queues(), name="feed-queues"),
+        ]
         await self.lobby.start()
 
     async def stop(self) -> None:
-        """End both."""
+        """End all of it."""
         await self.lobby.stop()
-        if self._checker:
-            self._checker.cancel()
-            await asyncio.gather(self._checker, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         """Let a signed-in person's tab in; refuse everybody else."""
@@ -120,14 +103,13 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         if person is None:
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
             raise Refused(nobody.title, nobody.problem())
-        self._tabs[sid] = _Tab(person, token)
+        self._tabs[sid] = Tab(sid, person, token)
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
         tab = self._tabs.pop(sid, None)
         if tab is not None:
-            for key in list(tab.channels):
-                await self._release(sid, tab, key)
+            await self._subscriptions.release_all(tab)
 
     async def on_sub(self, sid: str, data: object = None) -> Json:
         """Watch a channel from a position, or fetch the next page on the way to its head.
@@ -142,10 +124,11 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             wish = SubscribeRequest.parse(data)
             require(tab.person, Action.READ, wish.channel)
             key = (tab.person.tenant, wish.channel)
-            await self._watch(sid, tab, key, wish.states)
+            await self._subscriptions.watch(tab, key, wish.states)
+            tab.behind = False
             head = await self._log.head(*key) or Head("", 1, 0)
             after, reset = wish.begin(head)
-            rows = await self._log.read(*key, after=after, limit=PAGE)
+            rows = await self._log.read(*key, after=after, limit=PAGE, max_bytes=PAGE_BYTES)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
         more = bool(rows) and rows[-1].seq < head.last
@@ -170,7 +153,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
-        await self._release(sid, tab, (tab.person.tenant, channel))
+        await self._subscriptions.release(tab, (tab.person.tenant, channel))
         return {"ok": True}
 
     async def on_echo(self, sid: str, data: object = None) -> Json:
@@ -188,41 +171,61 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
 
-    def watching(self, tenant: uuid.UUID) -> dict[ChannelName, int]:
-        """How many tabs of this worker watch each of a tenant's channels."""
-        return {key[1]: len(sids) for key, sids in self._watchers.items() if key[0] == tenant}
-
     async def close_session(self, session_id: uuid.UUID) -> None:
         """End the feeds of a browser that signed out."""
         for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
             await self.disconnect(sid)
 
-    async def _check_sessions(self) -> None:
+    async def _keep_checking_sessions(self) -> None:
         """Ask again and again who each socket is: sessions expire, end elsewhere, and roles change."""
         while True:
-            await self._clock.sleep(CHECK_INTERVAL_S)
-            for sid, tab in list(self._tabs.items()):
+            await self._clock.sleep(SESSIONS_INTERVAL_S)
+            for tab in list(self._tabs.values()):
                 try:
-                    await self._check(sid, tab)
+                    await self._check_session(tab)
                 except RealtimeError as error:
                     logger.warning("The sessions are looked at later: %s", error)
                     break
                 except Exception:
                     logger.exception("A session could not be looked at")
 
-    async def _check(self, sid: str, tab: _Tab) -> None:
+    async def _check_session(self, tab: Tab) -> None:
         person = await self._gate.by_token(tab.token)
-        if self._tabs.get(sid) is not tab:
+        if self._tabs.get(tab.sid) is not tab:
             return
         if person is None or Audience.of(person) != Audience.of(tab.person):
-            await self.disconnect(sid)  # the page says so; after a new role it is to be loaded anew
+            await self.disconnect(tab.sid)  # the page says so; after a new role it is to be loaded anew
             return
         tab.person = person
         for key in list(tab.channels):
             if not may(person, Action.READ, key[1], key[0]):
-                await self._release(sid, tab, key)
+                await self._subscriptions.release(tab, key)
 
-    async def _tab(self, sid: str) -> _Tab:
+    async def _keep_checking_queues(self) -> None:
+        """See to it that a reader who stopped costs no more than the bound, however much goes on."""
+        while True:
+            await self._clock.sleep(QUEUES_INTERVAL_S)
+            for tab in list(self._tabs.values()):
+                try:
+                    await self._check_queue(tab)
+                except Exception:
+                    logger.exception("A socket's queue could not be looked at")
+
+    async def _check_queue(self, tab: Tab) -> None:
+        socket = self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(tab.sid, NAMESPACE))
+        queued = queued_bytes(socket) if socket is not None else 0
+        if queued > HOPELESS * self._max_queued_bytes:
+            logger.warning("A socket that does not read had %s bytes waiting and was hung up", queued)
+            await hang_up(socket)
+        elif queued > self._max_queued_bytes and not tab.behind:
+            logger.info("A socket has %s bytes waiting; it leaves its rooms until it has read them", queued)
+            tab.behind = True
+            await self._subscriptions.release_all(tab)
+            await self.leave_room(tab.sid, Audience.of(tab.person).room)
+            # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
+            await self.emit("behind", to=tab.sid)
+
+    async def _tab(self, sid: str) -> Tab:
         """The socket's tab, with its session looked at again.
 
         Raises:
@@ -235,49 +238,14 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         tab.person = person
         return tab
 
-    async def _watch(self, sid: str, tab: _Tab, key: ChannelKey, states: tuple[str, ...]) -> None:
-        try:
-            if key not in tab.channels:
-                if len(tab.channels) >= self._max_channels:
-                    raise RateLimited(f"One tab may watch {self._max_channels} channels.", retry_after_s=60)
-                # Every tab attaches, so that none goes on before the hub follows the channel.
-                await self._hub.attach(key, self._send_frame)
-                tab.channels[key] = {}
-                self._watchers.setdefault(key, set()).add(sid)
-                await self.enter_room(sid, room_of(key))
-            sinks = tab.channels[key]
-            for state in states:
-                if state not in sinks:
-                    sink = await self._sink_for_state(self._client_token(sid), state, key[1])
-                    if sink is not None:
-                        await self._hub.attach(key, sink)
-                        sinks[state] = sink
-        except BaseException:
-            await self._release(sid, tab, key)
-            raise
-        if sid not in self._tabs:  # the socket went while we waited
-            await self._release(sid, tab, key)
-
-    async def _release(self, sid: str, tab: _Tab, key: ChannelKey) -> None:
-        sinks = tab.channels.pop(key, None)
-        if sinks is None:
-            return
-        for sink in sinks.values():
-            await self._hub.detach(key, sink)
-        await self._hub.detach(key, self._send_frame)
-        if sid in self._tabs:
-            await self.leave_room(sid, room_of(key))
-        watchers = self._watchers[key]
-        watchers.discard(sid)
-        if not watchers:
-            del self._watchers[key]
-
     def _send_frame(self, frame: Frame) -> None:
         data = {
             "channel": str(frame.channel),
             "epoch": frame.epoch,
             "rows": [message.row() for message in frame.messages],
         }
+        if frame.ephemeral:
+            data["ephemeral"] = [message.row() for message in frame.ephemeral]
         send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
 
     def _send_lobby(self, audience: Audience, rows: list[Json]) -> int:
@@ -298,8 +266,3 @@ def token_of_socket(environ: Mapping[str, Any] | None) -> str | None:
     """The sign-in session's token that a WebSocket came with, as the guard put it aside in the ASGI scope."""
     token = ((environ or {}).get("asgi.scope") or {}).get(SCOPE_TOKEN)
     return token if isinstance(token, str) else None
-
-
-def room_of(key: ChannelKey) -> str:
-    """The room of a tenant's channel."""
-    return f"{key[0]}/{key[1]}"

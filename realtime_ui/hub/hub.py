@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
-from realtime_ui.core.messages import Head, Message
+from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
 from realtime_ui.persistence.event_log import ChannelKey
 from realtime_ui.providers.base import RealtimeProvider, WireMessage
@@ -24,17 +24,22 @@ from realtime_ui.providers.base import RealtimeProvider, WireMessage
 logger = logging.getLogger(__name__)
 
 PAGE = 500
+PAGE_BYTES = 256_000
 EARLY_LIMIT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Consecutive messages of one channel; empty when only the epoch changed."""
+    """Consecutive messages of one channel, and ephemeral ones beside them.
+
+    Without either it says that only the epoch changed.
+    """
 
     tenant: uuid.UUID
     channel: ChannelName
     epoch: str
     messages: tuple[Message, ...]
+    ephemeral: tuple[Ephemeral, ...] = ()
 
 
 Sink = Callable[[Frame], None]
@@ -52,7 +57,9 @@ class LogReader(Protocol):
         """Where several channels stand."""
         ...
 
-    async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int) -> list[Message]:
+    async def read(
+        self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
+    ) -> list[Message]:
         """A page of a channel, oldest first."""
         ...
 
@@ -70,6 +77,7 @@ class _Watched:
     seen: int = 0  # the highest seq known to exist
     early: dict[int, Message] = field(default_factory=dict)
     buffer: list[Message] = field(default_factory=list)
+    ephemeral: list[Ephemeral] = field(default_factory=list)
     window_open: bool = False
     reading: "asyncio.Task[None] | None" = None
 
@@ -149,14 +157,18 @@ class RealtimeHub:
             if not watched.sinks:
                 await self._close(watched)
 
-    def deliver(self, messages: Sequence[Message]) -> None:
-        """Take committed messages from this worker's bridge."""
+    def deliver(self, messages: Sequence[Message | Ephemeral]) -> None:
+        """Take messages from this worker's bridge, or from the wire: committed ones, and ephemeral ones."""
         touched: dict[ChannelKey, _Watched] = {}
         for message in messages:
             watched = self._watched.get((message.tenant, message.channel))
-            if watched is not None:
+            if watched is None:
+                continue
+            if isinstance(message, Message):
                 self._accept(watched, message)
-                touched[watched.key] = watched
+            elif watched.ready and len(watched.ephemeral) < EARLY_LIMIT:
+                watched.ephemeral.append(message)
+            touched[watched.key] = watched
         for watched in touched.values():
             self._flush(watched)
 
@@ -236,10 +248,11 @@ class RealtimeHub:
 
     def _flush(self, watched: _Watched) -> None:
         """Send what has gathered, unless a frame went out less than a window ago; then the window's end does."""
-        if watched.window_open or not watched.buffer:
+        if watched.window_open or not (watched.buffer or watched.ephemeral):
             return
         messages, watched.buffer = tuple(watched.buffer), []
-        self._hand_on(watched, messages)
+        ephemeral, watched.ephemeral = tuple(watched.ephemeral), []
+        self._hand_on(watched, messages, ephemeral)
         if self._frame_window_s:
             watched.window_open = True
             self._clock.call_later(self._frame_window_s, lambda: self._end_window(watched))
@@ -248,8 +261,8 @@ class RealtimeHub:
         watched.window_open = False
         self._flush(watched)
 
-    def _hand_on(self, watched: _Watched, messages: tuple[Message, ...]) -> None:
-        frame = Frame(*watched.key, watched.epoch, messages)
+    def _hand_on(self, watched: _Watched, messages: tuple[Message, ...], ephemeral: tuple[Ephemeral, ...] = ()) -> None:
+        frame = Frame(*watched.key, watched.epoch, messages, ephemeral)
         for sink in list(watched.sinks):
             try:
                 sink(frame)
@@ -274,7 +287,7 @@ class RealtimeHub:
                 return
             while watched.last < max(head.last, watched.seen):
                 before = watched.last
-                for message in await self._log.read(*watched.key, after=before, limit=PAGE):
+                for message in await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES):
                     if message.seq != watched.last + 1 and watched.last + 1 < head.first:
                         watched.last = message.seq - 1  # pruned below: tabs show the gap themselves
                     self._accept(watched, message)

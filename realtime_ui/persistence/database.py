@@ -1,7 +1,10 @@
 """The one PostgreSQL: its engine, and how its errors become ours."""
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -11,6 +14,8 @@ from realtime_ui.core.errors import DatabaseUnavailable
 
 CONNECT_TIMEOUT_S = 5
 TCP_TIMEOUT_MS = 15_000
+HANG_UP_AFTER_S = 2.0
+"""How much longer than a statement may take its answer is waited for: a frozen server keeps no timeouts."""
 
 
 class Database:
@@ -19,8 +24,8 @@ class Database:
     Args:
         url: `postgresql+psycopg://…`.
         pool: how many connections it may hold.
-        lock_timeout_s: how long a statement waits for a lock, in s; None for ever.
-        statement_timeout_s: how long a statement may take, in s; None for ever.
+        lock_timeout_s: how long a statement waits for a lock, in s; None for as long as it may take.
+        statement_timeout_s: how long a statement may take, in s.
     """
 
     def __init__(
@@ -29,8 +34,9 @@ class Database:
         *,
         pool: int,
         lock_timeout_s: float | None = None,
-        statement_timeout_s: float | None = None,
+        statement_timeout_s: float = 10,
     ) -> None:
+        self._patience_s = statement_timeout_s + HANG_UP_AFTER_S
         bounds = {"lock_timeout": lock_timeout_s, "statement_timeout": statement_timeout_s}
         options = " ".join(f"-c {name}={round(value * 1000)}" for name, value in bounds.items() if value is not None)
         self._engine: AsyncEngine = create_async_engine(
@@ -61,7 +67,8 @@ class Database:
         """
         with unavailable_translated():
             async with self._engine.begin() as connection:
-                yield connection
+                with self._bounded(connection):
+                    yield connection
 
     @asynccontextmanager
     async def single(self) -> AsyncIterator[AsyncConnection]:
@@ -72,7 +79,27 @@ class Database:
         """
         with unavailable_translated():
             async with self._autocommit.connect() as connection:
-                yield connection
+                with self._bounded(connection):
+                    yield connection
+
+    @contextmanager
+    def _bounded(self, connection: AsyncConnection) -> Iterator[None]:
+        """Hang up on a server that does not answer, so that whoever waits gets an error in place of nothing.
+
+        Cancelling would not do: psycopg then waits for the server to confirm it.
+        """
+        timer = asyncio.get_running_loop().call_later(self._patience_s, _hang_up, connection)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def _hang_up(connection: AsyncConnection) -> None:
+    with suppress(Exception):  # whatever ended it meanwhile
+        driver = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
+        with socket.socket(fileno=os.dup(driver.fileno())) as line:  # type: ignore[union-attr]
+            line.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -94,10 +121,10 @@ def is_away(error: Exception) -> bool:
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    # 08: connection, 57P: operator intervention (shutdown, crash), 53: out of disk, memory or connections
+    # 08: connection; 57: shutdown, crash, or a statement that took too long; 53: out of disk, memory or connections
     if isinstance(error, OperationalError):
         state = sql_state(error)
-        return state is None or state.startswith(("08", "57P", "53"))
+        return state is None or state.startswith(("08", "57", "53"))
     return False
 
 

@@ -1,5 +1,6 @@
 """The log: what happened on each channel, numbered; appended by a `GroupWriter`, read back by seq."""
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import Clock
 from realtime_ui.core.messages import Head, Json, Message
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.group_writer import Entry, GroupWriter, Stored, to_ms
@@ -23,7 +25,7 @@ _HEADS = text("""
         ON c.tenant_id = u.tenant AND c.channel_name = u.name
 """)
 _READ = """
-    SELECT e.seq, e.event_id, e.event_type, e.event_data, e.published_at, h.epoch
+    SELECT e.seq, e.event_id, e.event_type, e.event_data::text AS data, e.published_at, h.epoch
     FROM realtime_events_log e
     JOIN realtime_channels c ON c.id = e.channel_id
     JOIN realtime_channel_heads h ON h.channel_id = c.id
@@ -66,6 +68,8 @@ _MARK = text("""
     WHERE h.channel_id = m.channel_id
 """)
 
+MAX_READ_BYTES = 4_000_000
+
 ChannelKey = tuple[uuid.UUID, ChannelName]
 """A tenant's channel: what the log, the hub and the rooms are keyed by."""
 Run = tuple[int, int]
@@ -78,11 +82,12 @@ class EventLog:
     Args:
         database: where it stands, for reading.
         writer: the same, with a connection that no reader can take and bounds on how long it waits.
+        clock: tells the time.
     """
 
-    def __init__(self, database: Database, writer: Database) -> None:
+    def __init__(self, database: Database, writer: Database, clock: Clock) -> None:
         self._database = database
-        self._groups = GroupWriter(writer)
+        self._groups = GroupWriter(writer, clock)
 
     async def start(self) -> None:
         """Begin to write."""
@@ -116,11 +121,19 @@ class EventLog:
         }
 
     async def read(
-        self, tenant: uuid.UUID, channel: ChannelName, *, after: int = 0, before: int | None = None, limit: int
+        self,
+        tenant: uuid.UUID,
+        channel: ChannelName,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        max_bytes: int = MAX_READ_BYTES,
     ) -> list[Message]:
         """Messages with `after < seq < before`, oldest first.
 
-        With `before` given, the page is the `limit` rows next below it; otherwise those next above `after`.
+        With `before` given, the page is the rows next below it; otherwise those next above `after`: as many
+        as `limit`, or fewer where their payloads together pass `max_bytes`, but at least one.
         """
         values = {
             "tenant": tenant,
@@ -131,7 +144,13 @@ class EventLog:
         }
         async with self._database.single() as connection:
             rows = (await connection.execute(_READ_UP if before is None else _READ_DOWN, values)).all()
-        messages = [_message(tenant, channel, row) for row in rows]
+        messages: list[Message] = []
+        size = 0
+        for row in rows:
+            size += len(row.data)
+            if messages and size > max_bytes:
+                break
+            messages.append(_message(tenant, channel, row))
         return messages if before is None else messages[::-1]
 
     async def fold(self, tenant: uuid.UUID, channel: ChannelName) -> dict[str, tuple[Json, int]]:
@@ -165,6 +184,6 @@ def _message(tenant: uuid.UUID, channel: ChannelName, row: Any) -> Message:
         str(row.epoch),
         row.event_id,
         row.event_type,
-        row.event_data,
+        json.loads(row.data),
         to_ms(row.published_at),
     )

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent, RealtimeError, Unavailable
 from realtime_ui.core.messages import Event, Message
 from realtime_ui.persistence.database import Database, is_refusal, sql_state
@@ -25,6 +26,11 @@ logger = logging.getLogger(__name__)
 GROUP_ROWS = 2_000
 WAITING_ROWS = 50_000
 RETRIES = 5
+RIDE_OUT_S = 3.0
+"""How long a group is tried again while the database is away; a restart of it often takes less."""
+PAUSE_S = 0.2
+ANSWER_WITHIN_S = 10.0
+"""A caller that has no answer by then is told to try again, whatever its group waits for."""
 RETRYABLE_STATES = {"40001", "40P01"}  # serialization failure, deadlock
 
 _APPEND = (
@@ -66,10 +72,12 @@ class GroupWriter:
 
     Args:
         database: with a connection that no reader can take, and bounds on how long it waits.
+        clock: tells the time.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
         self._waiting: deque[_Caller] = deque()
         self._waiting_rows = 0
         self._wake = asyncio.Event()
@@ -112,14 +120,18 @@ class GroupWriter:
         self._waiting.append(caller)
         self._waiting_rows += len(entries)
         self._wake.set()
-        return await caller.done
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await caller.done
+        except TimeoutError as error:
+            raise _away(error) from error
 
     async def _write_groups(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                await self._write(self._next_group())
+            while group := self._next_group():
+                await self._write(group)
             if self._writer is None:
                 return
 
@@ -130,6 +142,9 @@ class GroupWriter:
         keys: set[tuple[uuid.UUID, ChannelName, str]] = set()
         while self._waiting:
             caller = self._waiting[0]
+            if caller.done.done():  # it went away while it waited
+                self._waiting_rows -= len(self._waiting.popleft().entries)
+                continue
             if group and (rows + len(caller.entries) > GROUP_ROWS or not keys.isdisjoint(caller.keys)):
                 break
             group.append(self._waiting.popleft())
@@ -141,7 +156,7 @@ class GroupWriter:
     async def _write(self, group: list[_Caller]) -> None:
         """Write a group and answer its callers; a group that fails as a whole is tried caller by caller."""
         try:
-            rows = await self._execute(group)
+            rows = await self._ride_out(group)
         except DBAPIError as error:
             if not is_refusal(error):
                 logger.error("An append failed: %s", error)
@@ -163,6 +178,18 @@ class GroupWriter:
             for caller in group:
                 _answer(caller, rows[at : at + len(caller.entries)])
                 at += len(caller.entries)
+
+    async def _ride_out(self, group: list[_Caller]) -> Sequence[Any]:
+        """Try again while the database is away, for a while; ids make sure that nothing is stored twice."""
+        give_up_at = self._clock.monotonic() + RIDE_OUT_S
+        while True:
+            try:
+                return await self._execute(group)
+            except DatabaseUnavailable as error:
+                if self._clock.monotonic() >= give_up_at or self._writer is None:
+                    raise
+                logger.warning("An append waits for the database: %s", error.__cause__ or error)
+            await self._clock.sleep(PAUSE_S)
 
     def _fail_all(self, group: list[_Caller], error: Exception) -> None:
         for caller in group:

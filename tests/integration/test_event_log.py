@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
 from realtime_ui.core.messages import Event
 from realtime_ui.persistence.database import Database
@@ -113,6 +114,7 @@ async def test_appends_from_many_tasks_leave_no_gap_and_no_double(log: EventLog)
 APPEND_FROM_ANOTHER_PROCESS = """
 import asyncio, random, sys, uuid
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.messages import Event
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
@@ -122,7 +124,7 @@ async def main(url, seed):
     dice = random.Random(seed)
     channels = [ChannelName.parse(f"project:p{n}") for n in range(6)]
     database = Database(url, pool=3)
-    log = EventLog(database, database)
+    log = EventLog(database, database, SystemClock())
     await log.start()
     async def one(n):
         # Crossing channels in random order, and ids that both processes use.
@@ -167,7 +169,7 @@ async def test_two_processes_with_crossing_channels_and_equal_ids_do_not_deadloc
 async def test_a_visible_seq_means_that_all_below_it_are_visible(log: EventLog, database_url: str) -> None:
     """A reader never sees a hole, however fast others write."""
     other_database = Database(database_url, pool=3)
-    other = EventLog(other_database, other_database)
+    other = EventLog(other_database, other_database, SystemClock())
     await other.start()
     dice = random.Random(7)
 
@@ -249,7 +251,7 @@ async def test_a_lock_that_somebody_holds_is_a_fault_of_the_database_not_of_the_
 ) -> None:
     """The caller hears that trying again may help, and is not left waiting."""
     writer = Database(database_url, pool=1, lock_timeout_s=0.2)
-    log = EventLog(database, writer)
+    log = EventLog(database, writer, SystemClock())
     await log.start()
     await log.append([entry(id="a")])
     async with database.transaction() as other:
@@ -273,7 +275,7 @@ async def test_a_stopped_log_answers_those_who_wait(log: EventLog) -> None:
 async def test_a_database_that_is_not_there_is_unavailable() -> None:
     """And the error can be retried."""
     database = Database("postgresql+psycopg://nobody@127.0.0.1:1/none", pool=2)
-    log = EventLog(database, database)
+    log = EventLog(database, database, SystemClock())
     await log.start()
     with pytest.raises(DatabaseUnavailable) as caught:
         await log.append([entry()])

@@ -9,7 +9,7 @@ import uvicorn
 
 from realtime_ui.api.guard import Guard
 from realtime_ui.core.principals import Role
-from realtime_ui.hub.feed import CHECK_INTERVAL_S
+from realtime_ui.hub.feed import SESSIONS_INTERVAL_S
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import PASSWORD, free_port
@@ -61,7 +61,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
 
 async def ended(stage: Stage, gone: asyncio.Event) -> bool:
     """Whether a feed ends when the next look is due."""
-    await stage.clock.advance(CHECK_INTERVAL_S + 1)
+    await stage.clock.advance(SESSIONS_INTERVAL_S + 1)
     try:
         async with asyncio.timeout(3):
             await gone.wait()

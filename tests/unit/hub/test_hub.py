@@ -53,7 +53,9 @@ class Shelf:
         head = await self.head(*KEY)
         return {key: head for key in keys if key == KEY and head}
 
-    async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int) -> list[Message]:
+    async def read(
+        self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
+    ) -> list[Message]:
         """A page."""
         self.reads += 1
         return [message for message in self.messages if message.seq > max(after, self.first - 1)][:limit]

@@ -1,0 +1,143 @@
+"""Which tab of this worker watches which channel; all of it ends with the tab's socket."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import RateLimited
+from realtime_ui.core.messages import Message
+from realtime_ui.core.principals import Person
+from realtime_ui.hub.hub import Frame, RealtimeHub, Sink
+from realtime_ui.persistence.event_log import ChannelKey
+
+
+class StateSink(Protocol):
+    """A sink for a state class: hears what its tab is shown, pages and frames, each message once, in order."""
+
+    def __call__(self, frame: Frame) -> None:
+        """Take a frame from the hub."""
+        ...
+
+    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
+        """Take a page that the tab got; `live` when frames follow on it."""
+        ...
+
+
+SinkFactory = Callable[[str, str, ChannelName], Awaitable[StateSink | None]]
+"""(Reflex client token, state name, channel) → a sink for a state that wants messages, or None."""
+
+
+@dataclass(slots=True)
+class Tab:
+    """One socket of the `/feed` namespace."""
+
+    sid: str
+    person: Person
+    token: str | None
+    behind: bool = False
+    """Its queue passed the bound: it is out of its rooms until it subscribes again."""
+    channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
+
+
+class Rooms(Protocol):
+    """What is needed of the Socket.IO namespace."""
+
+    async def enter_room(self, sid: str, room: str) -> None:
+        """Put a socket into a room."""
+        ...
+
+    async def leave_room(self, sid: str, room: str) -> None:
+        """Take it out."""
+        ...
+
+
+class Subscriptions:
+    """Keeps the tabs, their rooms and their sinks in step with the hub.
+
+    Args:
+        hub: where frames come from.
+        rooms: the namespace.
+        send_frame: sends a frame to its room.
+        sink_for_state: makes sinks for state classes that want messages.
+        client_token: the Reflex client token behind a socket.
+        max_channels: how many channels one tab may watch.
+    """
+
+    def __init__(
+        self,
+        hub: RealtimeHub,
+        rooms: Rooms,
+        send_frame: Sink,
+        sink_for_state: SinkFactory,
+        client_token: Callable[[str], str],
+        *,
+        max_channels: int,
+    ) -> None:
+        self.tabs: dict[str, Tab] = {}
+        self._hub = hub
+        self._rooms = rooms
+        self._send_frame = send_frame
+        self._sink_for_state = sink_for_state
+        self._client_token = client_token
+        self._max_channels = max_channels
+        self._watchers: dict[ChannelKey, set[str]] = {}
+
+    async def watch(self, tab: Tab, key: ChannelKey, states: tuple[str, ...]) -> None:
+        """Put a tab into a channel's room, with sinks for the states named; to repeat it changes nothing.
+
+        Raises:
+            RateLimited: the tab watches too many channels.
+            DatabaseUnavailable: the hub cannot follow the channel now.
+        """
+        try:
+            if key not in tab.channels:
+                if len(tab.channels) >= self._max_channels:
+                    raise RateLimited(f"One tab may watch {self._max_channels} channels.", retry_after_s=60)
+                # Every tab attaches, so that none goes on before the hub follows the channel.
+                await self._hub.attach(key, self._send_frame)
+                tab.channels[key] = {}
+                self._watchers.setdefault(key, set()).add(tab.sid)
+                await self._rooms.enter_room(tab.sid, room_of(key))
+            sinks = tab.channels[key]
+            for state in states:
+                if state not in sinks:
+                    sink = await self._sink_for_state(self._client_token(tab.sid), state, key[1])
+                    if sink is not None:
+                        await self._hub.attach(key, sink)
+                        sinks[state] = sink
+        except BaseException:
+            await self.release(tab, key)
+            raise
+        if tab.sid not in self.tabs:  # the socket went while we waited
+            await self.release(tab, key)
+
+    async def release(self, tab: Tab, key: ChannelKey) -> None:
+        """Take a tab out of a channel's room and end its sinks there."""
+        sinks = tab.channels.pop(key, None)
+        if sinks is None:
+            return
+        for sink in sinks.values():
+            await self._hub.detach(key, sink)
+        await self._hub.detach(key, self._send_frame)
+        if tab.sid in self.tabs:
+            await self._rooms.leave_room(tab.sid, room_of(key))
+        watchers = self._watchers[key]
+        watchers.discard(tab.sid)
+        if not watchers:
+            del self._watchers[key]
+
+    async def release_all(self, tab: Tab) -> None:
+        """Take a tab out of all its rooms."""
+        for key in list(tab.channels):
+            await self.release(tab, key)
+
+    def watching(self, tenant: uuid.UUID) -> dict[ChannelName, int]:
+        """How many tabs of this worker watch each of a tenant's channels."""
+        return {key[1]: len(sids) for key, sids in self._watchers.items() if key[0] == tenant}
+
+
+def room_of(key: ChannelKey) -> str:
+    """The room of a tenant's channel."""
+    return f"{key[0]}/{key[1]}"
