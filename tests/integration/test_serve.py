@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.app import ROOT, App, Process, free_port, until_it_answers
+from realtime_ui.client import EventClient
+from tests.app import PASSWORD, ROOT, App, Process, free_port, until_it_answers
 from tests.tab import Tab
 
 
@@ -26,7 +27,9 @@ def own_process(app: App, tmp_path: Path) -> Iterator[Process]:
 
 def worker_of(process: Process) -> psutil.Process:
     """The child that serves."""
-    [worker] = [child for child in psutil.Process(process.pid).children() if "uvicorn" in " ".join(child.cmdline())]
+    [worker] = [
+        child for child in psutil.Process(process.pid).children() if "realtime_ui.worker" in " ".join(child.cmdline())
+    ]
     return worker
 
 
@@ -55,6 +58,50 @@ async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_i
     data = Path(own_process.environment["DATA_DIR"])
     assert not (data / "postgres" / "postmaster.pid").exists()
     assert (data / "secret_key").stat().st_mode & 0o077 == 0
+
+
+def of_its_data(process: Process, *arguments: str) -> str:
+    """Run the command line on the data folder of a process; returns what it printed."""
+    environment = {**os.environ, "DATA_DIR": process.environment["DATA_DIR"], "REALTIME_PASSWORD": PASSWORD}
+    command = [sys.executable, "-m", "realtime_ui", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def postmaster_of(process: Process) -> psutil.Process:
+    """The first process of the embedded PostgreSQL."""
+    file = Path(process.environment["DATA_DIR"]) / "postgres" / "postmaster.pid"
+    return psutil.Process(int(file.read_text().split()[0]))
+
+
+async def test_a_killed_database_comes_back_and_emits_ride_it_out(own_process: Process) -> None:
+    """The parent starts it again, the worker finds it, the client's retries store each event once."""
+    own_process.start()
+    of_its_data(own_process, "users", "add", "ada@northwind.test", "--tenant", "Northwind", "--admin")
+    key = of_its_data(own_process, "keys", "add", "tests")
+    async with EventClient(own_process.url, key) as client:
+        await client.emit("project.updated", {"projectId": "x"}, id="before")
+        postmaster_of(own_process).send_signal(signal.SIGKILL)
+        await client.emit("project.updated", {"projectId": "x"}, id="while it is away")
+        own_process.wait_for("Database   runs again", seconds=30)
+        await client.emit("project.updated", {"projectId": "x"}, id="after")
+        page = await client.history("project:x", after=0)
+    assert [message["id"] for message in page["messages"]] == ["before", "while it is away", "after"]
+    assert own_process.end() < 10
+
+
+def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(own_process: Process) -> None:
+    """Port, database and all, at once."""
+    own_process.start()
+    worker, postmaster = worker_of(own_process), postmaster_of(own_process)
+    own_process.end(signal.SIGKILL)
+    _, alive = psutil.wait_procs([worker], timeout=5)
+    assert not alive
+    assert postmaster.is_running()
+    own_process.start()
+    assert postmaster_of(own_process).pid == postmaster.pid
+    assert own_process.end() < 10
+    _, alive = psutil.wait_procs([postmaster], timeout=5)
+    assert not alive
 
 
 def test_ctrl_c_ends_it_too(own_process: Process) -> None:
