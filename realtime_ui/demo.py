@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,15 @@ LINES = (
 )
 OBLIGATIONS = ("Send the proposal", "Legal review", "Security questionnaire", "Invoice for October")
 OBLIGATION_STATES = ("open", "waiting for the client", "in work", "done")
+
+REPLIES = (
+    "Here is where we stand: the draft is approved, the numbers are checked, and the review is on Thursday at ten.",
+    "I went through the import logs. Two of forty batches failed, both for the same reason: a date without a zone. "
+    "A fix is ready; running them again takes about a minute.",
+    "Three points for the agenda: pricing for the pilot, who signs off on the copy, and what we leave out.",
+)
+CHUNK_PAUSE_S = 0.08
+REPLY_PAUSE_S = 12.0
 
 Event = dict[str, Any]
 
@@ -79,13 +89,30 @@ async def run_demo(url: str, key: str, rate: float, tell: Callable[[str], None])
         tell: takes a line for the terminal.
     """
     dice = random.Random()
-    async with EventClient(url, key) as client:
+    async with EventClient(url, key) as client, asyncio.TaskGroup() as tasks:
         for kind, names in (("project", PROJECTS), ("session", SESSIONS)):
             for identity, title in names.items():
                 await client.set_title(f"{kind}:{identity}", title)
+        tasks.create_task(_write_replies(client, dice))
         tell(f"Sending about {rate:g} events a second to {url}. Ctrl-C stops.")
         for number, event in enumerate(World(dice).events(), start=1):
             await client.emit_many([event])
             if number % 100 == 0:
                 tell(f"{number} events sent")
             await asyncio.sleep(dice.expovariate(rate))
+
+
+async def _write_replies(client: EventClient, dice: random.Random) -> None:
+    """Now and then an assistant writes a message word by word, as language models do."""
+    while True:
+        await asyncio.sleep(dice.uniform(0.5, 1.5) * REPLY_PAUSE_S)
+        about = {
+            "sessionId": dice.choice(list(SESSIONS)),
+            "messageId": uuid.uuid4().hex,
+            "author": {"name": "Assistant"},
+        }
+        reply = dice.choice(REPLIES)
+        for index, word in enumerate(reply.split()):
+            await client.emit("session.message.delta", {**about, "index": index, "text": word + " "})
+            await asyncio.sleep(CHUNK_PAUSE_S)
+        await client.emit("session.message", {**about, "text": reply})

@@ -5,11 +5,17 @@ import { useConnection } from "$/public/external/realtime_ui/states/client_vars/
 
 const PATIENCE_MS = 1_500; // a page that loads, or a blink of the network, needs no banner
 
-const wordsFor = ({ status, online, error }) => {
+const number = new Intl.NumberFormat();
+
+const wordsFor = ({ status, online, error, caught_up }) => {
   if (!online) return ["offline", "You are offline. What you see stays; it catches up when the network is back."];
   if (status === "failed") return ["failed", error || "The connection was refused. Reload the page."];
   if (status === "disconnected") return ["reconnecting", "Reconnecting… Rows stay and catch up by themselves."];
   if (status === "connecting") return ["connecting", "Connecting…"];
+  if (caught_up === 0) return ["caught-up", "Caught up: nothing was missed."];
+  if (caught_up !== null) {
+    return ["caught-up", `Caught up: ${number.format(caught_up)} ${caught_up === 1 ? "message" : "messages"}.`];
+  }
   return ["connected", ""];
 };
 
@@ -33,12 +39,12 @@ export function ConnectionBanner() {
   );
 }
 
-const NAMES = { connecting: "Connecting", connected: "Live", reconnecting: "Reconnecting", offline: "Offline", failed: "Refused" };
+const NAMES = { connecting: "Connecting", connected: "Live", "caught-up": "Live", reconnecting: "Reconnecting", offline: "Offline", failed: "Refused" };
 
 export function ConnectionDot() {
   const connection = useConnection();
   const [kind] = wordsFor(connection);
-  const latency = kind === "connected" && connection.latency !== null ? `Round trip ${connection.latency} ms` : NAMES[kind];
+  const latency = NAMES[kind] === "Live" && connection.latency !== null ? `Round trip ${connection.latency} ms` : NAMES[kind];
   return (
     <span className="rt-dot" data-kind={kind} title={latency}>
       {NAMES[kind]}

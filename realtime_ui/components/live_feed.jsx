@@ -50,6 +50,16 @@ const Gap = ({ count }) => (
   </div>
 );
 
+/** A message that is being written. Beside the log, so that a screen reader hears it once, when it is whole. */
+const Draft = ({ row, sentences }) => (
+  <div className="rt-row rt-draft" data-draft={row.id}>
+    <span className="rt-time">writing</span>
+    <div className="rt-said">
+      <span className="rt-sentence">{sentence(row, sentences)}</span>
+    </div>
+  </div>
+);
+
 const sameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
 
 export function LiveFeed({ channel: named, rewind, state, sentences, label, children }) {
@@ -60,7 +70,7 @@ export function LiveFeed({ channel: named, rewind, state, sentences, label, chil
   const [unseen, setUnseen] = useState(0);
   const lastSeen = useRef(0);
   const heightBefore = useRef(null);
-  const { rows } = feed;
+  const { rows, drafts } = feed;
   const oldest = rows.find((row) => !row.gap)?.seq ?? null;
   const newest = rows.length ? rows[rows.length - 1].seq : 0;
 
@@ -91,7 +101,7 @@ export function LiveFeed({ channel: named, rewind, state, sentences, label, chil
     } else {
       setUnseen(Math.max(0, newest - lastSeen.current));
     }
-  }, [rows, feed.loading, newest, channel, toEnd]);
+  }, [rows, drafts, feed.loading, newest, channel, toEnd]);
 
   useEffect(() => {
     setPinned(true);
@@ -148,6 +158,11 @@ export function LiveFeed({ channel: named, rewind, state, sentences, label, chil
               <Row key={row.seq} row={row} sentences={sentences} />
             );
           })}
+        </div>
+        <div className="rt-drafts" aria-live="off">
+          {drafts.map((row) => (
+            <Draft key={row.id} row={row} sentences={sentences} />
+          ))}
         </div>
       </div>
       {unseen > 0 && (

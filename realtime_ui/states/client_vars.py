@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 CONNECTION = rx.asset("connection.js", shared=True).importable_path
 FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
+rx.asset("drafts.js", shared=True)  # which the feed client imports
 LOBBY = rx.asset("lobby.js", shared=True).importable_path
 _LIBRARIES = {"useConnection": CONNECTION, "useFeed": FEED_CLIENT}
 

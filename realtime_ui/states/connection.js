@@ -12,6 +12,11 @@ const NAMESPACE = "/feed";
 const ACK_TIMEOUT_MS = 10_000;
 export const RETRY_MS = 1_000;
 const PING_MS = 30_000;
+const PROBE_MS = 2_000;
+const TICK_MS = 5_000;
+const ASLEEP_MS = 15_000; // a timer this late means that the machine or the tab slept
+const CAUGHT_UP_MS = 6_000;
+const NOTICEABLE_MS = 1_500; // an absence as long as the banner's patience
 
 const isBrowser = typeof window !== "undefined";
 
@@ -45,6 +50,7 @@ export const connection = new Store({
   client_id: "",
   latency: null, // ms, of a round trip
   since: null, // ms since the epoch when the status began
+  caught_up: null, // how many messages an absence had missed, said for a while after it
 });
 
 let eventSocket = null;
@@ -89,7 +95,7 @@ const adopt = (socket) => {
     for (const part of parts) part.connected();
   });
   feedSocket.on("disconnect", (reason) => {
-    for (const part of parts) part.paused();
+    fellBehind();
     if (reason === "io server disconnect") setStatus("failed", "You have been signed out.");
     else setStatus("disconnected");
   });
@@ -101,9 +107,52 @@ const adopt = (socket) => {
       setTimeout(connectFeed, RETRY_MS); // a refused namespace is not active any more
     }
   });
+  feedSocket.on("behind", () => {
+    // The server let this tab go because it did not read; what told so waited behind all the rest.
+    fellBehind();
+    for (const part of parts) part.connected();
+  });
   feedSocket.onAny((event, data) => {
     for (const part of parts) part.events[event]?.(data);
   });
+};
+
+let absentSince = null; // performance.now() when the parts lost step
+let sayTimer = null;
+
+const fellBehind = () => {
+  absentSince ??= performance.now();
+  for (const part of parts) part.paused();
+};
+
+/** The feeds are in step again, and had missed so many messages. */
+export const caughtUp = (count) => {
+  if (absentSince === null) return;
+  const noticed = performance.now() - absentSince > NOTICEABLE_MS;
+  absentSince = null;
+  if (count === 0 && !noticed) return;
+  connection.set({ caught_up: count });
+  clearTimeout(sayTimer);
+  sayTimer = setTimeout(() => connection.set({ caught_up: null }), CAUGHT_UP_MS);
+};
+
+/**
+ * Find out at once whether the connection still stands. After a sleep the socket may look open for minutes
+ * though nobody is at the other end: without an answer it is closed, and Reflex opens another.
+ */
+const probe = async () => {
+  if (!eventSocket) return;
+  if (!eventSocket.connected) {
+    eventSocket.reconnect?.();
+    return;
+  }
+  if (!feedSocket.connected) return;
+  const { engine } = eventSocket.io;
+  try {
+    await feedSocket.timeout(PROBE_MS).emitWithAck("echo");
+  } catch {
+    engine.close();
+  }
 };
 
 /** See to it that `/feed` connects, now or as soon as Reflex's own namespace has. */
@@ -144,11 +193,23 @@ if (isBrowser) {
     if (this.nsp === EVENT_NAMESPACE) adopt(this);
     return connect.apply(this, args);
   };
-  window.addEventListener("online", () => connection.set({ online: true }));
+  window.addEventListener("online", () => {
+    connection.set({ online: true });
+    probe();
+  });
   window.addEventListener("offline", () => connection.set({ online: false }));
   // An open `/feed` would keep the WebSocket that Reflex closes when the page goes.
   window.addEventListener("pagehide", () => feedSocket?.disconnect());
   setInterval(() => feedSocket?.connected && measureLatency(), PING_MS);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && probe());
+  document.addEventListener("resume", probe); // a tab that the browser had frozen
+  window.addEventListener("pageshow", (event) => event.persisted && probe());
+  let lastTick = Date.now();
+  setInterval(() => {
+    const late = Date.now() - lastTick - TICK_MS;
+    lastTick = Date.now();
+    if (late > ASLEEP_MS && document.visibilityState === "visible") probe();
+  }, TICK_MS);
 }
 
 /** Fetch from the API with the tab's cookie; in development it has another port than the page. */

@@ -4,7 +4,10 @@
  * Frames that arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
  */
 import { useEffect, useState } from "react";
-import { RETRY_MS, Store, addPart, ask, connectFeed, feedId, fetchApi, tell, useStore, wordsOf } from "./connection.js";
+import {
+  RETRY_MS, Store, addPart, ask, caughtUp, connectFeed, feedId, fetchApi, tell, useStore, wordsOf,
+} from "./connection.js";
+import { Drafts } from "./drafts.js";
 
 const KEEP_ROWS = 500; // in the list while its end is in view
 const KEEP_ROWS_READING = 3_000; // while somebody reads further up
@@ -40,6 +43,8 @@ class Feed {
     this.syncing = false;
     this.again = false;
     this.pinned = true; // the end of the list is in view
+    this.missed = 0; // rows that came since it last lost step with the server
+    this.drafts = new Drafts((drafts) => this.store.set({ drafts }));
     this.store = new Store({
       status: "initialized",
       error: "",
@@ -48,6 +53,7 @@ class Feed {
       head: 0,
       rows: [], // messages, and {gap: count, seq} where the log no longer has some
       fields: {}, // {name: [value, seq]} as the `changes` of all rows so far left them, shown or not
+      drafts: [], // messages that are being written
       loading: false,
     });
   }
@@ -69,6 +75,7 @@ class Feed {
         for (const frame of waiting) if (!this.accept(frame)) this.again = true;
       } while (this.again || this.overflowed);
       this.store.set({ status: "attached", error: "" });
+      sayCaughtUp();
     } catch (problem) {
       this.waiting = [];
       const { retryable = true } = problem;
@@ -91,10 +98,12 @@ class Feed {
     let { rows } = this.store.value;
     if (answer.reset) {
       rows = [];
+      this.drafts.clear();
       this.store.set({ fields: {} });
     } else if (this.last !== null && answer.after > this.last) {
       rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
     }
+    if (this.last !== null) this.missed += answer.rows.length;
     this.epoch = answer.epoch;
     this.last = answer.after;
     this.store.set({ first: answer.first, head: answer.head });
@@ -103,6 +112,7 @@ class Feed {
   }
 
   receive(frame) {
+    if (frame.ephemeral) this.drafts.take(frame.ephemeral);
     if (this.syncing) {
       if (this.waiting.length < KEEP_WAITING_FRAMES) this.waiting.push(frame);
       else this.overflowed = true;
@@ -128,6 +138,7 @@ class Feed {
     const all = fresh.length ? [...rows, ...fresh] : rows;
     const keep = this.pinned ? KEEP_ROWS : KEEP_ROWS_READING;
     const { head, fields } = this.store.value;
+    this.drafts.finish(fresh);
     this.store.set({
       fields: foldChanges(fields, fresh),
       rows: all.length > keep ? all.slice(all.length - keep) : all,
@@ -185,6 +196,14 @@ export const holdFeed = (channel, rewind, state) => {
   };
 };
 
+/** Once all feeds are in step again, say how much they had missed. */
+const sayCaughtUp = () => {
+  const all = [...feeds.values()];
+  if (all.some((feed) => !["attached", "failed"].includes(feed.store.value.status))) return;
+  caughtUp(all.reduce((sum, feed) => sum + feed.missed, 0));
+  for (const feed of all) feed.missed = 0;
+};
+
 addPart({
   wanted: () => feeds.size > 0,
   connected: () => feeds.forEach((feed) => feed.sync()),
@@ -197,7 +216,7 @@ export const feedOf = (channel) => feeds.get(channel);
 // Components that only read a feed must hear when one appears or goes.
 const registry = new Store({ version: 0 });
 const announce = () => registry.set({ version: registry.value.version + 1 });
-const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first: 1, head: 0, rows: [], fields: {}, loading: false });
+const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first: 1, head: 0, rows: [], fields: {}, drafts: [], loading: false });
 
 /** What a feed's state is, for whoever shows it; holds nothing. */
 export const useFeed = (channel) => {
