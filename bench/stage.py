@@ -91,7 +91,7 @@ class Server:
 
 @contextmanager
 def server(kind: str, base: Ground) -> Iterator[Server]:
-    """A contender on uvicorn, with the flags that `serve` gives it."""
+    """A contender in the worker process that `serve` starts."""
     port = free_port()
     environment = {
         **os.environ,
@@ -106,13 +106,12 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
     }
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "uvicorn", "bench.servers:app", "--factory", "--port", str(port)),
-            *("--log-level", "warning", "--no-access-log", "--ws-per-message-deflate", "false"),
-            *("--timeout-graceful-shutdown", "1"),
+            *(sys.executable, "-m", "realtime_ui.worker", "bench.servers:app", "127.0.0.1", str(port)),
         ],
         cwd=ROOT,
         env=environment,
         start_new_session=True,
+        stdin=subprocess.PIPE,
     )
     url = f"http://127.0.0.1:{port}"
     try:

@@ -28,7 +28,6 @@ from realtime_ui.providers.factory import create_realtime_client
 from realtime_ui.settings import Settings
 
 STOP_S = 6.0
-DRAIN_S = 3
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
 HEALTHY_S = 20.0
 TRIES_BEFORE_READY = 4
@@ -196,15 +195,7 @@ class Parent:
             )
         from realtime_ui.build import app_target, serving_environment
 
-        command = (
-            *(sys.executable, "-m", "realtime_ui.worker", app_target(), "--factory"),
-            *("--host", settings.host, "--port", str(settings.port)),
-            *("--log-level", "warning", "--no-access-log", "--no-server-header"),
-            *("--timeout-graceful-shutdown", str(DRAIN_S)),
-            # 41 instead of 15 µs a delivery, for frames that are small anyway.
-            *("--ws-per-message-deflate", "false"),
-            *("--ws-max-size", "1000000"),
-        )
+        command = (sys.executable, "-m", "realtime_ui.worker", app_target(), settings.host, str(settings.port))
         environment = {**os.environ, **self._environment, **serving_environment()}
         # A session of its own: Ctrl-C reaches the parent alone, which ends the worker in order.
         # The worker lives as long as its standard input is open.

@@ -17,10 +17,14 @@ from engineio.packet import MESSAGE
 from engineio.packet import Packet as EnginePacket
 from socketio import AsyncServer
 from socketio.packet import EVENT
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from realtime_ui.core.messages import Json
 
 logger = logging.getLogger(__name__)
+
+SCOPE_SEND = "realtime_ui.send"
+"""Where a WebSocket's ASGI scope holds the server's own `send`."""
 
 
 class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no types
@@ -30,7 +34,13 @@ class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no typ
         super().__init__(handler, server)
         self._socket: Any = handler.__self__
         self._socket.direct = self
+        self._server_send: Any = None
         self._writing = 0
+
+    async def __call__(self, environ: dict[str, Any]) -> Any:
+        """Serve the socket; its direct writes go past what stands between the server and engineio."""
+        self._server_send = environ["asgi.scope"].get(SCOPE_SEND, environ["asgi.send"])
+        return await super().__call__(environ)
 
     async def send(self, message: str | bytes) -> None:
         """Send a packet from the queue, as engineio's writer does."""
@@ -46,15 +56,15 @@ class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no typ
         Idle means: no packet on the queue or on its way from there to `send` (engineio marks each done just
         before it sends it), and no earlier write that the transport has not taken yet.
         """
-        if self._writing or self._socket.queue._unfinished_tasks or self.asgi_send is None:
+        if self._writing or self._socket.queue._unfinished_tasks or self._server_send is None:
             return False
         self._writing += 1
-        self._advance(self.asgi_send(message).__await__())
+        self._advance(self._server_send(message).__await__())
         return True
 
     def abort(self) -> bool:
         """Cut the connection without waiting for what the other side has not read; False where that cannot be."""
-        transport = getattr(getattr(self.asgi_send, "__self__", None), "transport", None)
+        transport = getattr(getattr(self._server_send, "__self__", None), "transport", None)
         if transport is None:
             return False
         transport.abort()
@@ -87,6 +97,17 @@ class _Encoded(EnginePacket):  # type: ignore[misc]
     def encode(self, b64: bool = False) -> str:
         """Give the text made at the start."""
         return self.text
+
+
+def remember_send(app: ASGIApp) -> ASGIApp:
+    """Wrap the whole application, so that direct writes can go past all its layers."""
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            scope[SCOPE_SEND] = send
+        await app(scope, receive, send)
+
+    return outermost
 
 
 def install_direct_writes(server: AsyncServer) -> None:

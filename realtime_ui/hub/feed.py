@@ -110,6 +110,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         tab = self._tabs.pop(sid, None)
         if tab is not None:
             await self._subscriptions.release_all(tab)
+        if reason == self.server.reason.PING_TIMEOUT and (socket := self._engine_socket(sid)):
+            await hang_up(socket)  # it may never read what would close it politely
 
     async def on_sub(self, sid: str, data: object = None) -> Json:
         """Watch a channel from a position, or fetch the next page on the way to its head.
@@ -212,7 +214,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
                     logger.exception("A socket's queue could not be looked at")
 
     async def _check_queue(self, tab: Tab) -> None:
-        socket = self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(tab.sid, NAMESPACE))
+        socket = self._engine_socket(tab.sid)
         queued = queued_bytes(socket) if socket is not None else 0
         if queued > HOPELESS * self._max_queued_bytes:
             logger.warning("A socket that does not read had %s bytes waiting and was hung up", queued)
@@ -252,6 +254,9 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         if not rows:
             return sum(1 for _ in self.server.manager.get_participants(NAMESPACE, audience.room))
         return send_to_room(self.server, NAMESPACE, audience.room, "lobby", rows)
+
+    def _engine_socket(self, sid: str) -> Any:
+        return self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(sid, NAMESPACE))
 
     def _client_token(self, sid: str) -> str:
         """The Reflex client token linked to the same WebSocket; not taken from what the client claims."""
