@@ -47,10 +47,11 @@ async def test_pages_stay_whole_while_the_log_is_pruned(app: App) -> None:
         while pruned:
             async with database.single() as connection:
                 pruned = (await connection.execute(prune, {"name": name})).scalar_one()
+        await database.close()
 
-    async with open_tab(app.url, app.cookie("max@northwind.test")) as tab:
+    async with asyncio.TaskGroup() as tasks, open_tab(app.url, app.cookie("max@northwind.test")) as tab:
         epoch = (await tab.sub(name, rewind=0))["epoch"]
-        shrinking = asyncio.create_task(shrink())
+        shrinking = tasks.create_task(shrink())
         while not shrinking.done():
             last, more = 0, True
             while more:
@@ -60,8 +61,6 @@ async def test_pages_stay_whole_while_the_log_is_pruned(app: App) -> None:
                 assert answer["first"] <= answer["after"] + 1
                 last, more = answer["after"] + len(seqs), answer["more"]
             assert last == 300
-        await shrinking
-    await database.close()
 
 
 async def test_fields_are_as_all_of_the_log_left_them(app: App) -> None:
