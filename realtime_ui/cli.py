@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -19,6 +19,7 @@ from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.principals import Role, Scope
 from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.settings import Settings, load_settings
 
@@ -30,8 +31,10 @@ app = typer.Typer(
 )
 users = typer.Typer(no_args_is_help=True, help="People who sign in.")
 keys = typer.Typer(no_args_is_help=True, help="API keys of programs.")
+log = typer.Typer(no_args_is_help=True, help="The log of events.")
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(log, name="log")
 
 Url = Annotated[str, typer.Option(envvar="REALTIME_URL", help="The app's address.")]
 Key = Annotated[str, typer.Option(envvar="REALTIME_API_KEY", help="An API key.")]
@@ -142,8 +145,25 @@ def add_key(
     typer.echo(_with_gate(add))
 
 
-def _with_gate(work: Any) -> Any:
-    """Run `work(gate, people)` on the database: the configured one, or the embedded one, started if it is not up."""
+@log.command("new-epochs")
+def new_epochs() -> None:
+    """After a restore: give every channel a new epoch, so that open tabs begin again with what the log has."""
+    count = _with_database(lambda database: EventLog(database, database, SystemClock()).new_epochs())
+    typer.echo(f"{count:,} channel{' has' if count == 1 else 's have'} a new epoch.")
+
+
+def _with_gate(work: Callable[[Gate, PeopleRepository], Awaitable[Any]]) -> Any:
+    """Run `work(gate, people)` on the database."""
+
+    async def with_gate(database: Database) -> Any:
+        people = PeopleRepository(database)
+        return await work(Gate(people, SystemClock(), sign_in_days=1, setup_code=""), people)
+
+    return _with_database(with_gate)
+
+
+def _with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
+    """Run `work(database)`: on the configured one, or on the embedded one, started if it is not up."""
     config = settings()
     embedded = None
     url = config.database_url
@@ -158,9 +178,8 @@ def _with_gate(work: Any) -> Any:
 
     async def run() -> Any:
         database = Database(url, pool=2)
-        people = PeopleRepository(database)
         try:
-            return await work(Gate(people, SystemClock(), sign_in_days=1, setup_code=""), people)
+            return await work(database)
         finally:
             await database.close()
 

@@ -30,6 +30,7 @@ from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.people import PeopleRepository
+from realtime_ui.persistence.retention import Retention
 from realtime_ui.providers.base import WireMessage
 from realtime_ui.providers.factory import create_realtime_client
 from realtime_ui.settings import Settings
@@ -76,6 +77,7 @@ class Runtime:
         self.database = Database(settings.database_url, pool=settings.database_pool)
         self._writer = Database(settings.database_url, pool=1, lock_timeout_s=4, statement_timeout_s=5)
         self.log = EventLog(self.database, self._writer, clock)
+        self.retention = Retention(self.database, settings.retention, clock)
         self.channels = ChannelRepository(self.database)
         self.people = PeopleRepository(self.database)
         self.gate = Gate(self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code)
@@ -103,6 +105,7 @@ class Runtime:
             clock,
             max_channels=settings.subscriptions_per_socket,
             max_queued_bytes=settings.socket_queue_bytes,
+            kept_days=settings.retention,
         )
 
     async def __aenter__(self) -> "Runtime":
@@ -112,6 +115,8 @@ class Runtime:
         enter(self._writer.close)
         await self.log.start()
         enter(self.log.stop)
+        await self.retention.start()
+        enter(self.retention.stop)
         try:
             await self.provider.connect(self._client_id)
         except ProviderUnavailable as error:

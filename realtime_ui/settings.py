@@ -1,14 +1,22 @@
 """One frozen, validated Settings, read from the environment (and a `.env` file) once a process."""
 
+import math
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from realtime_ui.core.channels import ChannelType
+
+DEFAULT_RETENTION = 30.0
+MAX_RETENTION = 36_500.0
 
 
 def default_data_dir() -> Path:
@@ -47,6 +55,10 @@ class Settings(BaseSettings):
         description="What may wait for one socket before it leaves its rooms and catches up later.",
     )
 
+    retention_days: str = Field(
+        f"{DEFAULT_RETENTION:g}",
+        description="How many days the log is kept: `30`, or by channel type `30,system=7,project=0`; 0 for ever.",
+    )
     sign_in_days: int = Field(30, ge=1, le=365, description="How long a sign-in session lasts.")
     max_body_bytes: int = Field(4_000_000, ge=1000, description="The largest HTTP body.")
     emit_rate_per_key: int = Field(10_000, ge=1, description="Events a second that one key may emit.")
@@ -67,6 +79,17 @@ class Settings(BaseSettings):
             raise ValueError("DATABASE_URL must begin with postgresql://; PostgreSQL is the only database.")
         return value
 
+    @field_validator("retention_days", mode="after")
+    @classmethod
+    def _check_retention(cls, value: str) -> str:
+        parse_retention(value)
+        return value
+
+    @property
+    def retention(self) -> Mapping[ChannelType, float | None]:
+        """How many days each channel type's log is kept; None for ever."""
+        return parse_retention(self.retention_days)
+
     @property
     def url(self) -> str:
         """The address browsers use, without a trailing slash."""
@@ -81,6 +104,35 @@ class Settings(BaseSettings):
     def secret_file(self) -> Path:
         """Where a secret key that nobody set is kept."""
         return self.data_dir / "secret_key"
+
+
+def parse_retention(text: str) -> Mapping[ChannelType, float | None]:
+    """Read RETENTION_DAYS: days for all types, and `type=days` for single ones, separated by commas.
+
+    Raises:
+        ValueError: an unknown type, the same one twice, or no number of days.
+    """
+    given: dict[str, float | None] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        kind, equals, days = part.rpartition("=")
+        kind = kind.strip()
+        if equals and kind not in set(ChannelType):
+            raise ValueError(f"{kind!r} is not a channel type; there are {', '.join(ChannelType)}.")
+        if kind in given:
+            raise ValueError(f"{text!r} says twice how long {kind or 'all types'} should be kept; say it once.")
+        given[kind] = _days(days)
+    default = given.get("", DEFAULT_RETENTION)
+    return MappingProxyType({kind: given.get(kind, default) for kind in ChannelType})
+
+
+def _days(text: str) -> float | None:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not 0 <= days <= MAX_RETENTION:
+        raise ValueError(f"{text.strip()!r} is not a number of days from 0 (for ever) to {MAX_RETENTION:,.0f}.")
+    return days or None
 
 
 @cache

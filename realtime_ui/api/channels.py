@@ -27,13 +27,17 @@ class MessageOut(BaseModel):
 
 
 class History(BaseModel):
-    """A page of a channel, oldest first. `first` and `last` are the seqs that the log keeps."""
+    """A page of a channel, oldest first.
+
+    `first` and `last` are the seqs that the log keeps, `kept_days` for how many days (null: for ever).
+    """
 
     channel: str
     title: str | None
     epoch: str
     first: int
     last: int
+    kept_days: float | None
     messages: list[MessageOut]
 
 
@@ -78,6 +82,7 @@ async def history(
         epoch=head.epoch,
         first=head.first,
         last=head.last,
+        kept_days=runtime.settings.retention[channel.type],
         messages=[MessageOut(**message.row()) for message in messages],
     )
 

@@ -44,9 +44,12 @@ const Row = memo(function Row({ row, sentences }) {
   );
 });
 
-const Gap = ({ count }) => (
+const days = new Intl.NumberFormat("en", { style: "unit", unit: "day", unitDisplay: "long" });
+const keptFor = (keptDays) => (keptDays === null ? "" : ` (${days.format(keptDays)})`);
+
+const Gap = ({ count, keptDays }) => (
   <div className="rt-gap" role="note">
-    {number.format(count)} {count === 1 ? "message is" : "messages are"} no longer kept
+    {`${number.format(count)} ${count === 1 ? "message is" : "messages are"} no longer kept${keptFor(keptDays)}`}
   </div>
 );
 
@@ -72,6 +75,8 @@ export function LiveFeed({ channel: named, rewind, state, sentences, label, chil
   const heightBefore = useRef(null);
   const { rows, drafts } = feed;
   const oldest = rows.find((row) => !row.gap)?.seq ?? null;
+  // Nothing above what is shown is kept any more, and no gap says so already.
+  const beginsLate = feed.first > 1 && !rows[0]?.gap && (oldest === null ? feed.first > feed.head : oldest > 1 && oldest <= feed.first);
   const newest = rows.length ? rows[rows.length - 1].seq : 0;
 
   const toEnd = useCallback(() => {
@@ -133,7 +138,12 @@ export function LiveFeed({ channel: named, rewind, state, sentences, label, chil
             {feed.loading ? "Loading…" : `Show older (${number.format(oldest - feed.first)})`}
           </button>
         )}
-        {rows.length === 0 && (
+        {beginsLate && (
+          <div className="rt-kept" role="note">
+            Older messages are no longer kept{keptFor(feed.kept_days)}.
+          </div>
+        )}
+        {rows.length === 0 && (!beginsLate || feed.error) && (
           <div className="rt-empty">
             {feed.status === "failed" || feed.error
               ? feed.error
@@ -146,7 +156,7 @@ export function LiveFeed({ channel: named, rewind, state, sentences, label, chil
         )}
         <div role="log" aria-label={label} aria-live="polite" aria-relevant="additions">
           {rows.map((row, index) => {
-            if (row.gap) return <Gap key={`gap-${row.seq}`} count={row.gap} />;
+            if (row.gap) return <Gap key={`gap-${row.seq}`} count={row.gap} keptDays={feed.kept_days} />;
             const before = rows[index - 1];
             const newDay = before?.timestamp && !sameDay(before.timestamp, row.timestamp);
             return newDay ? (

@@ -29,7 +29,7 @@ class CurrentFields(rx.Component):
     tag = "CurrentFields"
 
     channel: rx.Var[str]
-    snapshot: rx.Var[dict[str, list[object]]]
+    rewind: rx.Var[int]
     empty: rx.Var[str]
 
 
@@ -52,16 +52,13 @@ def connection_dot() -> rx.Component:
     return ConnectionDot.create()
 
 
-def current_fields(
-    state: type[ChannelState], snapshot: dict[str, list[object]] | rx.Var[dict[str, list[object]]]
-) -> rx.Component:
+def current_fields(state: type[ChannelState]) -> rx.Component:
     """The fields of a channel as its events' `changes` left them, live.
 
     Args:
-        state: which channel.
-        snapshot: `{field: [value, seq]}` as the log has it; rows of the feed go on from there.
+        state: which channel. Its `live_feed`, where the page has one, shares what the tab gets.
     """
-    return CurrentFields.create(channel=state.channel, snapshot=snapshot, empty="No field has been set yet.")
+    return CurrentFields.create(channel=state.channel, rewind=state.rewind, empty="No field has been set yet.")
 
 
 def channel_list(routes: Mapping[str, str], empty: rx.Component) -> rx.Component:

@@ -16,7 +16,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
 from realtime_ui.access.policy import Action, may, require
-from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Head, Json
@@ -52,6 +52,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         clock: tells the time.
         max_channels: how many channels one socket may watch.
         max_queued_bytes: how much may wait for one socket before it leaves its rooms.
+        kept_days: how many days each channel type's log is kept; None for ever.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         *,
         max_channels: int,
         max_queued_bytes: int,
+        kept_days: Mapping[ChannelType, float | None],
     ) -> None:
         super().__init__(NAMESPACE)
         self._subscriptions = Subscriptions(
@@ -74,6 +76,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         self.lobby = Lobby(channels, self._subscriptions.watching, self._send_lobby, clock)
         self._log = log
         self._gate = gate
+        self._kept_days = kept_days
         self._clock = clock
         self._max_queued_bytes = max_queued_bytes
         self._tasks: list[asyncio.Task[None]] = []
@@ -117,9 +120,10 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         """Watch a channel from a position, or fetch the next page on the way to its head.
 
         Returns:
-            `{ok: true, channel, epoch, first, head, after, reset, rows, more}`: `rows` follow seq `after`;
-            `more` says that another `sub` with the new `last` brings further ones; `reset` that what the tab
-            had belongs to another epoch; or `{ok: false, error}` with an RFC 9457 problem.
+            `{ok: true, channel, epoch, first, head, kept_days, after, reset, rows, more}`: `rows` follow seq
+            `after`; `more` says that another `sub` with the new `last` brings further ones; `reset` that what
+            the tab had belongs to another epoch; `first` and `kept_days` (null for ever) what the log keeps; or
+            `{ok: false, error}` with an RFC 9457 problem.
         """
         try:
             tab = await self._tab(sid)
@@ -133,6 +137,9 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             rows = await self._log.read(*key, after=after, limit=PAGE, max_bytes=PAGE_BYTES)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
+        oldest = rows[0].seq if rows else head.last + 1
+        if oldest > after + 1:  # the log was pruned since the head was read
+            after, head = oldest - 1, Head(head.epoch, oldest, head.last)
         more = bool(rows) and rows[-1].seq < head.last
         for sink in tab.channels.get(key, {}).values():
             sink.catch_up(rows, live=not more)
@@ -142,11 +149,29 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             "epoch": head.epoch,
             "first": head.first,
             "head": head.last,
+            "kept_days": self._kept_days[wish.channel.type],
             "after": after,
             "reset": reset,
             "rows": [message.row() for message in rows],
             "more": more,
         }
+
+    async def on_fields(self, sid: str, data: object = None) -> Json:
+        """What a channel's fields are; `{channel}` in, `{ok, epoch, fields: {name: [value, seq]}}` or a problem out.
+
+        They are as of now or a moment later; by seq a tab sees which of its rows are newer.
+        """
+        try:
+            tab = await self._tab(sid)
+            channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
+            require(tab.person, Action.READ, channel)
+            key = (tab.person.tenant, channel)
+            # The epoch first: under a new one that comes between, a tab refuses fields of the one before.
+            head = await self._log.head(*key) or Head("", 1, 0)
+            fields = await self._log.fold(*key)
+        except RealtimeError as error:
+            return {"ok": False, "error": error.problem()}
+        return {"ok": True, "epoch": head.epoch, "fields": {name: list(each) for name, each in fields.items()}}
 
     async def on_unsub(self, sid: str, data: object = None) -> Json:
         """Watch a channel no longer; `{channel}` in, `{ok: true}` or a problem out."""

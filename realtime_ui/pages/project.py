@@ -1,7 +1,5 @@
 """A project: its feed, and its fields as the events left them."""
 
-from typing import Any
-
 import reflex as rx
 
 from realtime_ui.access.policy import Action, require
@@ -21,24 +19,20 @@ class ProjectState(ChannelState, rx.State):
     """Which project is open."""
 
     title: str = ""
-    fields: dict[str, list[Any]] = {}
     problem: str = ""
 
     @rx.event
     async def open(self) -> None:
-        """Watch the project in the address, and fold what the log says of its fields."""
+        """Watch the project in the address."""
         self.problem = ""
         try:
             channel = ChannelName.parse(f"project:{getattr(self, 'project_id', '')}")
             person = require(await person_of(self), Action.READ, channel)
-            runtime = current()
-            self.title = await runtime.channels.title(person.tenant, channel) or channel.id
-            fields = await runtime.log.fold(person.tenant, channel)
+            self.title = await current().channels.title(person.tenant, channel) or channel.id
         except RealtimeError as error:
             self.unsubscribe()
-            self.title, self.fields, self.problem = "", {}, error.detail
+            self.title, self.problem = "", error.detail
             return
-        self.fields = {name: [value, seq] for name, (value, seq) in fields.items()}
         self.subscribe(str(channel), rewind=50)
 
 
@@ -56,7 +50,7 @@ def project() -> rx.Component:
             ),
             rx.el.aside(
                 rx.el.h2("Now"),
-                current_fields(ProjectState, ProjectState.fields),
+                current_fields(ProjectState),
                 class_name="rt-panel rt-panel-fields",
                 aria_label="Current fields",
             ),

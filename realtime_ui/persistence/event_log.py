@@ -34,15 +34,26 @@ _READ = """
 """
 _READ_UP = text(_READ.format(direction="ASC"))
 _READ_DOWN = text(_READ.format(direction="DESC"))
+# What the log keeps and what was folded out of it before it was pruned, in one statement: so each message is
+# in one of the two.
 _FOLD = text("""
-    SELECT DISTINCT ON (f.key) f.key, f.value, e.seq
-    FROM realtime_events_log e
-    JOIN realtime_channels c ON c.id = e.channel_id,
-    LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data -> 'changes') = 'object'
-                            THEN e.event_data -> 'changes' ELSE '{}'::jsonb END) AS f
-    WHERE c.tenant_id = :tenant AND c.channel_name = :name
-    ORDER BY f.key, e.seq DESC
+    SELECT field, value, seq FROM (
+        SELECT DISTINCT ON (f.field) f.field, f.value, f.seq
+        FROM realtime_channels c
+        CROSS JOIN LATERAL (
+            SELECT k.field, k.value, k.seq FROM realtime_channel_fields k WHERE k.channel_id = c.id
+            UNION ALL
+            SELECT x.key, x.value, e.seq FROM realtime_events_log e
+            CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data -> 'changes') = 'object'
+                                               THEN e.event_data -> 'changes' ELSE '{}'::jsonb END) AS x
+            WHERE e.channel_id = c.id
+        ) f
+        WHERE c.tenant_id = :tenant AND c.channel_name = :name
+        ORDER BY f.field, f.seq DESC
+    ) newest
+    ORDER BY seq DESC LIMIT :limit
 """)
+_NEW_EPOCHS = text("UPDATE realtime_channel_heads SET epoch = gen_random_uuid()")
 _UNPUBLISHED = text("""
     SELECT c.tenant_id, c.channel_name, lower(hole) AS first, upper(hole) - 1 AS last
     FROM realtime_channel_heads h
@@ -69,6 +80,7 @@ _MARK = text("""
 """)
 
 MAX_READ_BYTES = 4_000_000
+MAX_FIELDS = 1_000
 
 ChannelKey = tuple[uuid.UUID, ChannelName]
 """A tenant's channel: what the log, the hub and the rooms are keyed by."""
@@ -154,10 +166,23 @@ class EventLog:
         return messages if before is None else messages[::-1]
 
     async def fold(self, tenant: uuid.UUID, channel: ChannelName) -> dict[str, tuple[Json, int]]:
-        """The newest value of each field that any event's `changes` set, with the seq that set it."""
+        """The newest value of each field that any event's `changes` ever set, with the seq that set it.
+
+        What was pruned counts too. At most `MAX_FIELDS`, those that were set last.
+        """
+        values = {"tenant": tenant, "name": str(channel), "limit": MAX_FIELDS}
         async with self._database.single() as connection:
-            rows = (await connection.execute(_FOLD, {"tenant": tenant, "name": str(channel)})).all()
-        return {row.key: (row.value, row.seq) for row in rows}
+            rows = (await connection.execute(_FOLD, values)).all()
+        return {row.field: (row.value, row.seq) for row in rows}
+
+    async def new_epochs(self) -> int:
+        """Let every channel count in an epoch of its own, anew; returns how many there are.
+
+        For a log that stands at another place than its readers think, restored from a backup: by the epoch they
+        notice, and begin again.
+        """
+        async with self._database.single() as connection:
+            return (await connection.execute(_NEW_EPOCHS)).rowcount
 
     async def unpublished(self, *, age_s: float) -> list[tuple[ChannelKey, Run]]:
         """Runs of messages, committed at least `age_s` seconds ago, that nobody marked as published."""

@@ -119,6 +119,17 @@ class RealtimeChannelHead(SQLModel, table=True):
     published_runs: Any = Field(sa_column=Column(INT8MULTIRANGE, nullable=False, server_default=text("'{}'")))
 
 
+class RealtimeChannelField(SQLModel, table=True):
+    """A field's newest value among the messages that the log no longer keeps, with the seq that set it."""
+
+    __tablename__ = "realtime_channel_fields"
+
+    channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
+    field: str = Field(primary_key=True, sa_type=Text)
+    value: Any = Field(sa_column=Column(JSONB, nullable=False))
+    seq: int = Field(sa_type=BigInteger)
+
+
 class Tenant(SQLModel, table=True):
     """Whose people, keys and channels belong together."""
 

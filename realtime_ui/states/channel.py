@@ -133,7 +133,7 @@ class _BatchingSink:
         self._batch: list[Message] = []
         self._early: list[Message] = []
         self._live = False
-        self._last = 0
+        self._epoch, self._last = "", 0
         self._task: asyncio.Task[None] | None = None
 
     def __call__(self, frame: Frame) -> None:
@@ -154,9 +154,9 @@ class _BatchingSink:
 
     def _take(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.seq > self._last:
+            if message.epoch != self._epoch or message.seq > self._last:
                 self._batch.append(message)
-                self._last = message.seq
+                self._epoch, self._last = message.epoch, message.seq
         del self._batch[:-MAX_BATCH]
         if self._batch and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._deliver(), name=f"on-messages {self._channel}")

@@ -16,19 +16,21 @@ const KEEP_WAITING_FRAMES = 500;
 
 const feeds = new Map();
 
-/** Fields after some more rows; of two values the one with the higher seq stands. */
-export const foldChanges = (fields, rows) => {
-  let folded = fields;
-  for (const { seq, data } of rows) {
-    const changes = data?.changes;
-    if (!changes || typeof changes !== "object" || Array.isArray(changes)) continue;
-    if (folded === fields) folded = { ...fields };
-    for (const [name, value] of Object.entries(changes)) {
-      if (seq >= (folded[name]?.[1] ?? 0)) folded[name] = [value, seq];
-    }
-  }
-  return folded;
+/** Fields with some further `[name, [value, seq]]`; of two values the one with the higher seq stands. */
+const mergeFields = (fields, further) => {
+  if (further.length === 0) return fields;
+  const merged = { ...fields };
+  for (const [name, each] of further) if (each[1] >= (merged[name]?.[1] ?? 0)) merged[name] = each;
+  return merged;
 };
+
+/** What some rows' `changes` say of fields. */
+const changesOf = (rows) =>
+  rows.flatMap(({ seq, data }) => {
+    const changes = data?.changes;
+    if (!changes || typeof changes !== "object" || Array.isArray(changes)) return [];
+    return Object.entries(changes).map(([name, value]) => [name, [value, seq]]);
+  });
 
 class Feed {
   constructor(channel, rewind) {
@@ -45,12 +47,15 @@ class Feed {
     this.pinned = true; // the end of the list is in view
     this.missed = 0; // rows that came since it last lost step with the server
     this.drafts = new Drafts((drafts) => this.store.set({ drafts }));
+    this.wantsFields = false;
+    this.hasFields = false; // all of the log's; the rows alone tell only of what they changed
     this.store = new Store({
       status: "initialized",
       error: "",
       last_seq: 0,
       first: 1,
       head: 0,
+      kept_days: null, // for how long the log keeps messages; null for ever
       rows: [], // messages, and {gap: count, seq} where the log no longer has some
       fields: {}, // {name: [value, seq]} as the `changes` of all rows so far left them, shown or not
       drafts: [], // messages that are being written
@@ -76,6 +81,7 @@ class Feed {
       } while (this.again || this.overflowed);
       this.store.set({ status: "attached", error: "" });
       sayCaughtUp();
+      this.readFields();
     } catch (problem) {
       this.waiting = [];
       const { retryable = true } = problem;
@@ -99,14 +105,16 @@ class Feed {
     if (answer.reset) {
       rows = [];
       this.drafts.clear();
+      this.hasFields = false;
       this.store.set({ fields: {} });
     } else if (this.last !== null && answer.after > this.last) {
+      this.hasFields = false;
       rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
     }
     if (this.last !== null) this.missed += answer.rows.length;
     this.epoch = answer.epoch;
     this.last = answer.after;
-    this.store.set({ first: answer.first, head: answer.head });
+    this.store.set({ first: answer.first, head: answer.head, kept_days: answer.kept_days });
     this.append(rows, answer.rows);
     return answer.more && feeds.get(this.channel) === this;
   }
@@ -140,11 +148,24 @@ class Feed {
     const { head, fields } = this.store.value;
     this.drafts.finish(fresh);
     this.store.set({
-      fields: foldChanges(fields, fresh),
+      fields: mergeFields(fields, changesOf(fresh)),
       rows: all.length > keep ? all.slice(all.length - keep) : all,
       last_seq: this.last ?? 0,
       head: Math.max(head, this.last ?? 0),
     });
+  }
+
+  /** Get the fields as all of the log left them, where somebody wants them; rows that came meanwhile go by seq. */
+  async readFields() {
+    if (!this.wantsFields || this.hasFields || !feedId()) return;
+    try {
+      const { epoch, fields } = await ask("fields", { channel: this.channel });
+      if (epoch !== this.epoch) return; // the reset that is coming asks again
+      this.hasFields = true;
+      this.store.set({ fields: mergeFields(this.store.value.fields, Object.entries(fields)) });
+    } catch ({ retryable = true }) {
+      if (retryable) setTimeout(() => this.users && this.readFields(), RETRY_MS);
+    }
   }
 
   /** Put the rows next below the oldest one shown before it. */
@@ -157,7 +178,7 @@ class Feed {
       const path = `/api/channels/${encodeURIComponent(this.channel)}/history?before=${before}&limit=${limit}`;
       const page = await fetchApi(path);
       if (page.epoch !== this.epoch) return;
-      this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, error: "" });
+      this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, kept_days: page.kept_days, error: "" });
     } catch (error) {
       this.store.set({ error: error.message });
     } finally {
@@ -216,7 +237,7 @@ export const feedOf = (channel) => feeds.get(channel);
 // Components that only read a feed must hear when one appears or goes.
 const registry = new Store({ version: 0 });
 const announce = () => registry.set({ version: registry.value.version + 1 });
-const NOTHING = new Store({ status: "initialized", error: "", last_seq: 0, first: 1, head: 0, rows: [], fields: {}, drafts: [], loading: false });
+const NOTHING = new Feed("", 0).store;
 
 /** What a feed's state is, for whoever shows it; holds nothing. */
 export const useFeed = (channel) => {
@@ -242,4 +263,16 @@ export const useHeldFeed = (channel, rewind, state) => {
     [channel, rewind, state],
   );
   return useFeed(channel);
+};
+
+/** A channel's fields, `{name: [value, seq]}`, while the component is there. */
+export const useFields = (channel, rewind) => {
+  const { fields } = useHeldFeed(channel, rewind, "");
+  useEffect(() => {
+    const feed = feeds.get(channel);
+    if (!feed) return;
+    feed.wantsFields = true;
+    feed.readFields();
+  }, [channel]);
+  return fields;
 };

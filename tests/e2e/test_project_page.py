@@ -5,9 +5,9 @@ import uuid
 from typing import Any
 
 import httpx
-import sqlalchemy as sa
 from playwright.async_api import Page, expect
 
+from tests.ageing import let_go
 from tests.app import App
 from tests.e2e.conftest import TIMEOUT_MS, Open, unplug
 
@@ -161,16 +161,10 @@ async def test_what_the_log_no_longer_keeps_is_a_gap_that_is_told(app: App, open
     await attached(watched.page)
     await unplug(app, watched)
     await post(app, events(identity, 20, 5))
-    with sa.create_engine(app.database_url, poolclass=sa.NullPool).begin() as connection:
-        channel = "(SELECT id FROM realtime_channels WHERE channel_name = :name)"
-        values = {"name": f"project:{identity}"}
-        prune = f"DELETE FROM realtime_events_log WHERE seq <= 15 AND channel_id = {channel}"
-        connection.execute(sa.text(prune), values)
-        move = f"UPDATE realtime_channel_heads SET first_seq = 16 WHERE channel_id = {channel}"
-        connection.execute(sa.text(move), values)
+    await let_go(app.database_url, f"project:{identity}", upto=15)
     await watched.context.set_offline(False)
     await expect(watched.page.locator("[data-seq='25']")).to_be_visible(timeout=TIMEOUT_MS)
-    await expect(watched.page.get_by_role("note")).to_have_text("10 messages are no longer kept")
+    await expect(watched.page.get_by_role("note")).to_have_text("10 messages are no longer kept (30 days)")
     assert await seqs(watched.page) == [*range(1, 6), *range(16, 26)]
     watched.troubles.clear()
 

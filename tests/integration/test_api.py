@@ -60,6 +60,7 @@ async def test_an_event_is_accepted_with_its_id_and_places(http: httpx.AsyncClie
     assert [(place["channel"], place["seq"]) for place in event["channels"]] == [("project:abc123", 1)]
     history = await http.get("/api/channels/project:abc123/history", headers=key)
     assert [(m["seq"], m["id"], m["data"]) for m in history.json()["messages"]] == [(1, "mine", EVENT["payload"])]
+    assert (history.json()["first"], history.json()["last"], history.json()["kept_days"]) == (1, 1, 30)
 
 
 async def test_a_list_is_stored_whole_or_not_at_all(http: httpx.AsyncClient, key: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from tests.app import ROOT, App
+from tests.app import ROOT, App, command
 
 
 def run(app: App, *arguments: str, key: str | None = None) -> "subprocess.CompletedProcess[str]":
@@ -58,8 +58,8 @@ def test_a_wrong_key_is_told(app: App) -> None:
 def test_demo_names_its_channels_and_sends_until_stopped(app: App) -> None:
     """Over the HTTP API, like any other program."""
     environment = {**os.environ, "REALTIME_URL": app.url, "REALTIME_API_KEY": app.key}
-    command = [sys.executable, "-m", "realtime_ui", "demo", "--rate", "500"]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    arguments = [sys.executable, "-m", "realtime_ui", "demo", "--rate", "500"]
+    with subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
@@ -71,7 +71,12 @@ def test_demo_names_its_channels_and_sends_until_stopped(app: App) -> None:
 def test_a_key_is_for_one_organization(app: App) -> None:
     """With several, it must be named."""
     environment = {**os.environ, "DATABASE_URL": app.database_url}
-    command = [sys.executable, "-m", "realtime_ui", "keys", "add", "ci"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-m", "realtime_ui", "keys", "add", "ci"]
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "--tenant" in done.stderr
+
+
+def test_new_epochs_says_for_how_many_channels(database_url: str) -> None:
+    """None, while nothing was ever emitted."""
+    assert command(database_url, "log", "new-epochs") == "0 channels have a new epoch."

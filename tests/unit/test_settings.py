@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from realtime_ui.core.channels import ChannelType
 from realtime_ui.settings import Settings
 
 
@@ -44,3 +45,44 @@ def test_what_is_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
     """At the start, not at midnight."""
     with pytest.raises(ValidationError):
         settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "project", "system", "user"),
+    [
+        ("30", 30, 30, 30),
+        ("0", None, None, None),
+        ("30,system=7,project=0", None, 7, 30),
+        (" system = 0.5 , 14 ", 14, 0.5, 14),
+        ("system=7", 30, 7, 30),
+        ("", 30, 30, 30),
+    ],
+)
+def test_how_long_the_log_is_kept_is_said_for_all_types_and_for_single_ones(
+    given: str, project: float | None, system: float | None, user: float | None
+) -> None:
+    """In days; 0 is for ever."""
+    kept = settings(retention_days=given).retention
+    found = (kept[ChannelType.PROJECT], kept[ChannelType.SYSTEM], kept[ChannelType.USER])
+    assert found == (project, system, user)
+    assert set(kept) == set(ChannelType)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("planet=3", "'planet' is not a channel type; there are project"),
+        ("30,=3", "'' is not a channel type"),
+        ("a month", "'a month' is not a number of days"),
+        ("system=", "'' is not a number of days"),
+        ("-1", "'-1' is not a number of days"),
+        ("nan", "'nan' is not a number of days"),
+        ("inf", "from 0 \\(for ever\\) to 36,500"),
+        ("30,7", "twice how long all types"),
+        ("system=1,system=2", "twice how long system"),
+    ],
+)
+def test_a_wrong_retention_is_refused(wrong: str, words: str) -> None:
+    """By what is wrong about it."""
+    with pytest.raises(ValidationError, match=words):
+        settings(retention_days=wrong)

@@ -35,14 +35,14 @@ class Silent(ChannelState, rx.State):
 heard: list[list[int]] = []
 
 
-def messages(*seqs: int) -> list[Message]:
+def messages(*seqs: int, epoch: str = "e") -> list[Message]:
     """Messages by their numbers."""
-    return [Message(TENANT, CHANNEL, seq, "e", f"id-{seq}", "project.updated", {}, seq) for seq in seqs]
+    return [Message(TENANT, CHANNEL, seq, epoch, f"id-{seq}", "project.updated", {}, seq) for seq in seqs]
 
 
-def frame(*seqs: int) -> Frame:
+def frame(*seqs: int, epoch: str = "e") -> Frame:
     """A frame of them."""
-    return Frame(TENANT, CHANNEL, "e", tuple(messages(*seqs)))
+    return Frame(TENANT, CHANNEL, epoch, tuple(messages(*seqs, epoch=epoch)))
 
 
 def test_subscribing_declares_a_channel_and_unsubscribing_none() -> None:
@@ -120,3 +120,17 @@ async def test_a_state_hears_pages_and_frames_once_and_in_order(sinks: StateSink
         while sum(map(len, heard)) < 8:
             await asyncio.sleep(0)
     assert [seq for batch in heard for seq in batch] == list(range(1, 9))
+
+
+async def test_a_state_hears_a_restored_log_from_where_its_tab_begins_again(sinks: StateSinks) -> None:
+    """Another epoch counts anew, below what was heard before."""
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    sink.catch_up(messages(8, 9), live=True)
+    sink(frame(epoch="f"))
+    sink.catch_up(messages(3, 4, epoch="f"), live=True)
+    sink(frame(4, 5, epoch="f"))
+    async with asyncio.timeout(5):
+        while sum(map(len, heard)) < 5:
+            await asyncio.sleep(0)
+    assert [seq for batch in heard for seq in batch] == [8, 9, 3, 4, 5]
