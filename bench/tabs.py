@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import websockets
@@ -64,9 +65,15 @@ async def tab(url: str, cookie: str, kind: str, ready: asyncio.Event, mine: Tab)
                 count(mine, packet, now, kind)
 
 
+@lru_cache(maxsize=10_000)
+def parse(packet: str) -> Any:
+    """What a packet says; all tabs get the same frames, so each is parsed once."""
+    return json.loads(packet[packet.index("[") :])[1]
+
+
 def count(mine: Tab, packet: str, now: float, kind: str) -> None:
     """Take a frame into account."""
-    body = json.loads(packet[packet.index("[") :])[1]
+    body = parse(packet)
     rows: list[Any]
     if kind == "idiom":
         lists = [value for state in body["delta"].values() for name, value in state.items() if name.startswith("items")]
