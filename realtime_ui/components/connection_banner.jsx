@@ -1,15 +1,21 @@
-/** Says how the connection stands: connecting, connected, reconnecting, offline, refused. */
+/** Says how the connection stands: connecting, connected, degraded, reconnecting, offline, refused. */
 import "./realtime.css";
 import { useEffect, useState } from "react";
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 
 const PATIENCE_MS = 1_500; // a page that loads, or a blink of the network, needs no banner
 
-const wordsFor = ({ status, online, error }) => {
+const AWAY = {
+  database: "The server cannot reach its database. What you see stays; new messages wait until it is back.",
+  provider: "Messages between servers are slow for now; nothing is lost.",
+};
+
+const wordsFor = ({ status, online, error, degraded }) => {
   if (!online) return ["offline", "You are offline. What you see stays; it catches up when the network is back."];
   if (status === "failed") return ["failed", error || "The connection was refused. Reload the page."];
   if (status === "disconnected") return ["reconnecting", "Reconnecting… Rows stay and catch up by themselves."];
   if (status === "connecting") return ["connecting", "Connecting…"];
+  if (degraded.length) return ["degraded", AWAY[degraded[0]] ?? "A part of the server is away for now."];
   return ["connected", ""];
 };
 
@@ -33,7 +39,7 @@ export function ConnectionBanner() {
   );
 }
 
-const NAMES = { connecting: "Connecting", connected: "Live", reconnecting: "Reconnecting", offline: "Offline", failed: "Refused" };
+const NAMES = { connecting: "Connecting", connected: "Live", degraded: "Degraded", reconnecting: "Reconnecting", offline: "Offline", failed: "Refused" };
 
 export function ConnectionDot() {
   const connection = useConnection();

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Message
@@ -84,6 +85,7 @@ class Bridge:
             try:
                 self._outbox.put_nowait(message)
             except asyncio.QueueFull:
+                metrics.QUEUE_BOUNDS_HIT.inc()
                 logger.warning("The outbox is full; %s #%s goes by the sweep", message.channel, message.seq)
 
     async def _publish_all(self) -> None:
@@ -92,7 +94,10 @@ class Bridge:
             try:
                 await self._send(message)
             except Exception:  # what nobody thought of costs one message its quick way, not all that follow
-                logger.exception("Publishing %s #%s failed", message.channel, message.seq)
+                metrics.PUBLISH_ERRORS.inc()
+                logger.exception(
+                    "Publishing %s #%s failed", message.channel, message.seq, extra={"event_id": message.id}
+                )
 
     async def _send(self, message: Message) -> None:
         wire = self._signer.to_wire(message, self._client_id)
@@ -101,7 +106,9 @@ class Bridge:
             try:
                 await self._provider.publish(wire_channel(message.tenant, message.channel), wire)
             except RealtimeError as error:
-                logger.warning("Publishing %s #%s failed: %s", message.channel, message.seq, error)
+                metrics.PUBLISH_ERRORS.inc()
+                about = {"event_id": message.id}
+                logger.warning("Publishing %s #%s failed: %s", message.channel, message.seq, error, extra=about)
                 if not error.retryable:
                     self._mark(message)  # the wire never takes it: hubs read it from the log
                     return
@@ -154,4 +161,5 @@ class Bridge:
             while after < last and (page := await self._log.read(*key, after=after, limit=min(PAGE, last - after))):
                 for message in page:
                     await self._send(message)
+                    metrics.ORPHANS_ADOPTED.inc()
                 after = page[-1].seq

@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, InvalidEvent
 from realtime_ui.core.messages import Event, Json, Message, Placement, Receipt
@@ -77,20 +78,24 @@ class EventBus:
             InvalidEvent, Conflict, DatabaseUnavailable: nothing was stored (or, in the last case, nothing
                 is known: emit again under the same id).
         """
-        event = Event.create(type, payload, tenant, id=id, emitted_by=emitted_by)
+        with metrics.failed_emits_counted(1):
+            event = Event.create(type, payload, tenant, id=id, emitted_by=emitted_by)
         return (await self.emit_many([event]))[0]
 
     async def emit_many(self, events: Sequence[Event]) -> list[Receipt]:
         """Store events, all or none, and show them; one receipt each, in order. Raises as `emit` does."""
         prefixes = [f"[{number}]." if len(events) > 1 else "" for number in range(len(events))]
-        routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
-        stored = await self._store(routed)
+        with metrics.failed_emits_counted(len(events)):
+            routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
+            stored = await self._store(routed)
         receipts = []
         for event, channels in routed:
             found = [stored[event.id, channel] for channel in channels]
             placements = tuple(Placement(s.message.channel, s.message.seq, s.message.epoch) for s in found)
             receipts.append(Receipt(event.id, event.type, placements, all(s.duplicate for s in found)))
         fresh = {receipt.id: event for receipt, event in zip(receipts, events, strict=True) if not receipt.duplicate}
+        metrics.EMITS.labels("stored").inc(len(fresh))
+        metrics.EMITS.labels("duplicate").inc(len(receipts) - len(fresh))
         for event in fresh.values():
             self._tell(event)
         return receipts

@@ -86,13 +86,13 @@ def install_direct_writes(server: AsyncServer) -> None:
     server.eio._async = {**server.eio._async, "websocket": DirectWebSocket}
 
 
-def send_to_room(server: AsyncServer, namespace: str, room: str, event: str, data: Json) -> int:
+def send_to_room(server: AsyncServer, namespace: str, room: str | None, event: str, data: Json) -> int:
     """Send an event to every socket in a room.
 
     Args:
         server: the Socket.IO server.
         namespace: such as `/feed`.
-        room: whose members get it.
+        room: whose members get it; None for every socket of the namespace.
         event: its name.
         data: JSON; no binary.
 

@@ -17,6 +17,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
 from realtime_ui.access.policy import Action, may, require
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RateLimited, RealtimeError
@@ -94,6 +95,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         self._sink_for_state = sink_for_state
         self._max_channels = max_channels
         self._tabs: dict[str, _Tab] = {}
+        self._degraded: tuple[str, ...] = ()
         self._watchers: dict[ChannelKey, set[str]] = {}
         self._clock = clock
         self._checker: asyncio.Task[None] | None = None
@@ -121,6 +123,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
             raise Refused(nobody.title, nobody.problem())
         self._tabs[sid] = _Tab(person, token)
+        if self._degraded:
+            await self.emit("health", {"degraded": self._degraded}, to=sid)
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
@@ -142,12 +146,15 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             wish = SubscribeRequest.parse(data)
             require(tab.person, Action.READ, wish.channel)
             key = (tab.person.tenant, wish.channel)
+            begins = key not in tab.channels
             await self._watch(sid, tab, key, wish.states)
             head = await self._log.head(*key) or Head("", 1, 0)
             after, reset = wish.begin(head)
             rows = await self._log.read(*key, after=after, limit=PAGE)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
+        if begins:
+            metrics.RESUMES.labels(wish.kind(after, reset)).inc()
         more = bool(rows) and rows[-1].seq < head.last
         for sink in tab.channels.get(key, {}).values():
             sink.catch_up(rows, live=not more)
@@ -187,6 +194,21 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             return {"ok": True, "rows": await self.lobby.enter(audience)}
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets are open."""
+        return len(self._tabs)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many channels they watch, counted for each socket."""
+        return sum(len(sids) for sids in self._watchers.values())
+
+    def tell_health(self, degraded: tuple[str, ...]) -> None:
+        """Tell every socket, those that connect later too, which parts of the house are away."""
+        self._degraded = degraded
+        send_to_room(self.server, NAMESPACE, None, "health", {"degraded": degraded})
 
     def watching(self, tenant: uuid.UUID) -> dict[ChannelName, int]:
         """How many tabs of this worker watch each of a tenant's channels."""
@@ -278,7 +300,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             "epoch": frame.epoch,
             "rows": [message.row() for message in frame.messages],
         }
-        send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
+        sockets = send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
+        metrics.DELIVERIES.inc(sockets * len(frame.messages))
 
     def _send_lobby(self, audience: Audience, rows: list[Json]) -> int:
         if not rows:

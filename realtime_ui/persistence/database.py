@@ -52,6 +52,15 @@ class Database:
         """End every connection."""
         await self._engine.dispose()
 
+    async def ping(self) -> None:
+        """Ask for an answer.
+
+        Raises:
+            DatabaseUnavailable: none came.
+        """
+        async with self.single() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection inside a transaction that commits when the block ends well.

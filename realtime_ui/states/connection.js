@@ -45,6 +45,7 @@ export const connection = new Store({
   client_id: "",
   latency: null, // ms, of a round trip
   since: null, // ms since the epoch when the status began
+  degraded: [], // what the server says is away: database, provider
 });
 
 let eventSocket = null;
@@ -59,6 +60,7 @@ const setStatus = (status, error = "") => {
     is_connected: status === "connected",
     client_id: status === "connected" ? (feedSocket?.id ?? "") : value.client_id,
     since: value.status === status ? value.since : Date.now(),
+    degraded: status === "connected" ? value.degraded : [], // told anew on every connection
   });
 };
 
@@ -101,6 +103,7 @@ const adopt = (socket) => {
       setTimeout(connectFeed, RETRY_MS); // a refused namespace is not active any more
     }
   });
+  feedSocket.on("health", ({ degraded }) => connection.set({ degraded }));
   feedSocket.onAny((event, data) => {
     for (const part of parts) part.events[event]?.(data);
   });
