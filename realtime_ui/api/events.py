@@ -83,10 +83,10 @@ async def emit(request: Request, caller: Caller) -> JSONResponse:
     runtime = current()
     principal = require(caller, Action.EMIT, None)
     items, prefixes = _items(await _json(request))
-    runtime.emit_limit.spend(principal.label, len(items))
     events: list[Event] = []
     try:
         with metrics.failed_emits_counted(len(items)):
+            runtime.emit_limit.spend(principal.label, len(items))
             events += (_event(item, principal, prefix) for item, prefix in zip(items, prefixes, strict=True))
         receipts = await runtime.bus.emit_many(events)
     except RealtimeError as error:

@@ -28,7 +28,9 @@ def configure_logging(style: str, level: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(style or ("text" if sys.stderr.isatty() else "json")))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    root = logging.getLogger()
+    root.setLevel(level)
+    root.handlers[:] = [handler]
     for name in _WITH_HANDLERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -7,11 +7,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.status import ConnectionStatus
-from realtime_ui.hub.feed import FeedNamespace
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.providers.base import RealtimeProvider
 
@@ -20,6 +20,24 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 PATIENCE_S = 2.0
 STOP_S = 1.0
+
+
+class Tabs(Protocol):
+    """What health needs of the `/feed` namespace."""
+
+    @property
+    def sockets(self) -> int:
+        """How many are open."""
+        ...
+
+    @property
+    def subscriptions(self) -> int:
+        """How many channels they watch, counted for each socket."""
+        ...
+
+    def tell_health(self, degraded: tuple[str, ...]) -> None:
+        """Tell them what is away."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +70,7 @@ class Health:
         ping: Callable[[], Awaitable[None]],
         provider: RealtimeProvider,
         hub: RealtimeHub,
-        feed: FeedNamespace,
+        feed: Tabs,
         clock: Clock,
     ) -> None:
         self._ping = ping
