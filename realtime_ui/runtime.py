@@ -162,6 +162,7 @@ class Runtime:
                 emitter = f"foreign:{wire.client_id}"
                 event = Event.create(wire.name, wire.data, tenant, id=wire.id, emitted_by=emitter)
                 await self.bus.record_foreign(event, channel)
+                logger.info("A foreign message on %s was recorded", channel, extra={"event_id": wire.id})
             except RealtimeError as error:
                 logger.warning("A foreign message on %s was refused: %s", channel, error, extra={"event_id": wire.id})
             except Exception:

@@ -39,6 +39,7 @@ class Database:
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_recycle=1800,
+            hide_parameters=True,  # payloads and hashes stay out of errors, and so out of logs
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "tcp_user_timeout": TCP_TIMEOUT_MS,
