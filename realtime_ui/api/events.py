@@ -99,7 +99,7 @@ async def emit(request: Request, caller: Caller) -> JSONResponse:
 def _log(outcome: str, count: int, events: Sequence[Event], **more: str) -> None:
     """One line a request, so that an event's id leads to the request that brought it."""
     ids = [event.id for event in events[:LOGGED_IDS]]
-    logger.info("Events emitted", extra={"outcome": outcome, "events": count, "event_ids": ids, **more})
+    logger.info("Emit request", extra={"outcome": outcome, "events": count, "event_ids": ids, **more})
 
 
 async def _json(request: Request) -> Json:
