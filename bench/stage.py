@@ -104,34 +104,31 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
         "PORT": str(port),
         "EMIT_RATE_PER_KEY": "1000000",
     }
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "realtime_ui.worker", "bench.servers:app", "127.0.0.1", str(port)),
-        ],
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
-        stdin=subprocess.PIPE,
-    )
+    command = (sys.executable, "-m", "realtime_ui.worker", "bench.servers:app", "127.0.0.1", str(port))
     url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_up(url, process)
-        yield Server(kind, url, psutil.Process(process.pid))
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with tempfile.TemporaryFile() as log:  # what it logs is in the figures, not between them
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+        try:
+            if not _comes_up(url, process):
+                log.seek(0)
+                raise SystemExit(f"The server did not come up.\n{log.read().decode()}")
+            yield Server(kind, url, psutil.Process(process.pid))
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def _wait_until_up(url: str, process: "subprocess.Popen[bytes]") -> None:
+def _comes_up(url: str, process: "subprocess.Popen[bytes]") -> bool:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the server ended"
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{url}/ping").is_success:
-                return
+                return True
         except httpx.TransportError:
             time.sleep(0.1)
-    raise SystemExit("the server did not come up")
+    return False
 
 
 @dataclass

@@ -18,6 +18,8 @@ from realtime_ui.settings import load_settings
 
 DEV_BACKEND_PORT = 8000
 PACKAGE = Path(__file__).parent
+# A build that tells a collector of itself would wait for one that is away.
+BUILD_ENVIRONMENT = {"REFLEX_CHECK_LATEST_VERSION": "false", "OTEL_SDK_DISABLED": "true"}
 NO_SOURCES = {"external", "reflex.lock", "tests", "__pycache__"}
 SOURCES = {".py", ".js", ".jsx", ".css", ".json", ".lock", ".svg", ".png", ".ico"}
 
@@ -69,7 +71,7 @@ async def build_pages(root: Path) -> bool:
     build = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"),
         cwd=root,
-        env={**os.environ, **production_environment(), "REFLEX_CHECK_LATEST_VERSION": "false"},
+        env={**os.environ, **production_environment(), **BUILD_ENVIRONMENT},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,

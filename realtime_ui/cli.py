@@ -17,7 +17,7 @@ from realtime_ui.access.gate import Gate
 from realtime_ui.client import EmitError, EventClient
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.errors import RealtimeError
-from realtime_ui.core.principals import Role, Scope
+from realtime_ui.core.principals import TENANT_SCOPES, Role, Scope
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.people import PeopleRepository
@@ -130,7 +130,7 @@ def add_user(
 def add_key(
     name: str,
     tenant: Annotated[str | None, typer.Option(help="Whose key; not needed while there is one organization.")] = None,
-    scope: Annotated[list[Scope] | None, typer.Option(help="What it is for; all when not given.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="What it is for; emit and read when not given.")] = None,
 ) -> None:
     """Make an API key and print it, this once."""
 
@@ -140,7 +140,7 @@ def add_key(
             fail(
                 "Name the organization with --tenant." if found else "There is no such organization; add a user first."
             )
-        return await gate.add_key(found[0], name, frozenset(scope or Scope))
+        return await gate.add_key(found[0], name, frozenset(scope or TENANT_SCOPES))
 
     typer.echo(_with_gate(add))
 

@@ -1,5 +1,6 @@
 """`install(app)`: puts the realtime parts into a Reflex app."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.components.views import connection_banner
+from realtime_ui.core.logs import configure_logging
 from realtime_ui.events.routes import Route
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
 from realtime_ui.runtime import Runtime
@@ -35,8 +37,11 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     # The guard checks every origin, this socket's included, and knows the request's own host as well.
     server.eio.cors_allowed_origins = "*"
 
+    _trace_where_asked()
+
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        configure_logging(settings.log_format, settings.log_level)
         async with Runtime(settings, server, StateSinks(app), routes=routes):
             yield
 
@@ -44,6 +49,17 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     app.api_transformer = [beside, _guard]
     app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
     return app
+
+
+def _trace_where_asked() -> None:
+    """Turn OpenTelemetry on where its own variables name an exporter; nothing of it is loaded otherwise."""
+    if not any(os.environ.get(name) for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")):
+        return
+    from reflex_otel import ReflexInstrumentor
+
+    os.environ.setdefault("OTEL_SERVICE_NAME", "realtime-ui")
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")  # the exporter that we bring
+    ReflexInstrumentor().instrument()
 
 
 def _guard(inner: ASGIApp) -> ASGIApp:

@@ -13,6 +13,7 @@ from socketio import AsyncServer
 
 from realtime_ui.access.gate import Gate
 from realtime_ui.access.limits import RateLimiter
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
@@ -24,6 +25,7 @@ from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
 from realtime_ui.hub.fanout import install_direct_writes
 from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, token_of_socket
+from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.subscriptions import SinkFactory
 from realtime_ui.persistence.channels import ChannelRepository
@@ -107,6 +109,7 @@ class Runtime:
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,
         )
+        self.health = Health(self.database.ping, self.provider, self.hub, self.feed, clock)
 
     async def __aenter__(self) -> "Runtime":
         """Start everything, the lowest first."""
@@ -133,6 +136,8 @@ class Runtime:
         self._server.register_namespace(self.feed)
         await self.feed.start()
         enter(self.feed.stop)
+        await self.health.start()
+        enter(self.health.stop)
         _running.append(self)
         self._stack.callback(_running.remove, self)
         return self
@@ -151,7 +156,10 @@ class Runtime:
         try:
             self._foreign.put_nowait((wire, tenant, channel))
         except asyncio.QueueFull:
-            logger.warning("Too many foreign messages at once; %s on %s was dropped", wire.id, channel)
+            metrics.QUEUE_BOUNDS_HIT.inc()
+            logger.warning(
+                "Too many foreign messages at once; one on %s was dropped", channel, extra={"event_id": wire.id}
+            )
 
     async def _record_foreign(self) -> None:
         """Store what others published, one after another, so that their order holds."""
@@ -161,10 +169,11 @@ class Runtime:
                 emitter = f"foreign:{wire.client_id}"
                 event = Event.create(wire.name, wire.data, tenant, id=wire.id, emitted_by=emitter)
                 await self.bus.record_foreign(event, channel)
+                logger.info("A foreign message on %s was recorded", channel, extra={"event_id": wire.id})
             except RealtimeError as error:
-                logger.warning("A foreign message on %s was refused: %s", channel, error)
+                logger.warning("A foreign message on %s was refused: %s", channel, error, extra={"event_id": wire.id})
             except Exception:
-                logger.exception("A foreign message on %s was not recorded", channel)
+                logger.exception("A foreign message on %s was not recorded", channel, extra={"event_id": wire.id})
 
 
 _running: list[Runtime] = []

@@ -124,12 +124,18 @@ class App:
 
     @classmethod
     @contextmanager
-    def start(cls, database_url: str) -> Iterator["App"]:
-        """Add the people, start the app, and end it after the block."""
+    def start(cls, database_url: str, *, port: int | None = None, **environment: str) -> Iterator["App"]:
+        """Add the people, start the app, and end it after the block.
+
+        Args:
+            database_url: a migrated database.
+            port: another app's, which must have ended, so that the pages need no other build; a free one when None.
+            environment: further variables.
+        """
         handle, output = tempfile.mkstemp(prefix="rui-output-")
         os.close(handle)
-        environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests"}
-        process = Process(ROOT, environment, Path(output), free_port())
+        environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests", **environment}
+        process = Process(ROOT, environment, Path(output), port or free_port())
         for email, tenant, *flags in (
             ("ada@northwind.test", "Northwind", "--admin"),
             ("max@northwind.test", "Northwind"),

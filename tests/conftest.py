@@ -21,6 +21,7 @@ from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import App
+from tests.postgres import OwnPostgres
 
 TEMPLATE = "realtime_ui_template"
 
@@ -53,6 +54,13 @@ def empty_database_url(postgres: str) -> Iterator[str]:
     _run(postgres, f'CREATE DATABASE "{name}"')
     yield _named(postgres, name)
     _run(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A migrated PostgreSQL that the test may stop and start."""
+    with OwnPostgres.migrated() as server:
+        yield server
 
 
 @pytest.fixture
@@ -107,6 +115,14 @@ def app(postgres: str, template: str) -> Iterator[App]:
     with App.start(_named(postgres, name)) as app:
         yield app
     _run(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def own_port(app: App) -> Iterator[int]:
+    """The port that the app's pages were built for, free while the test lasts."""
+    app.process.end()
+    yield app.process.port
+    app.process.start()
 
 
 def _named(url: str, database: str) -> str:

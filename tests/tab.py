@@ -27,10 +27,12 @@ class Tab:
         self.frames: list[dict[str, Any]] = []
         self.lobby: list[list[dict[str, Any]]] = []
         self.updates: list[dict[str, Any]] = []
+        self.health: list[dict[str, Any]] = []
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self._news = asyncio.Event()
         self.client.on("frame", self._frame, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
+        self.client.on("health", self._health, namespace="/feed")
         self.client.on("event", self._update, namespace="/_event")
 
     async def connect(self, *namespaces: str, headers: dict[str, str] | None = None) -> None:
@@ -75,6 +77,10 @@ class Tab:
 
     async def _lobby(self, rows: list[dict[str, Any]]) -> None:
         self.lobby.append(rows)
+        self._news.set()
+
+    async def _health(self, health: dict[str, Any]) -> None:
+        self.health.append(health)
         self._news.set()
 
     async def _update(self, update: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Finds out who is asking: from a cookie's token, an API key, or a name and password.
 
 A token's answer is remembered for a few seconds, so a tab's events do not each cost a query; signing out
-forgets it at once in this worker.
+forgets it at once in this worker. While the database is away the last answer stands for some minutes more, so
+that open pages stay and metrics can be read; whatever needs the database fails by itself.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import uuid
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.passwords import check_strength, hash_password, needs_rehash, verify_password
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import Conflict, InvalidRequest, NotAllowed, NotAuthenticated
+from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidRequest, NotAllowed, NotAuthenticated
 from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
 from realtime_ui.persistence.people import PeopleRepository
 
@@ -21,6 +22,7 @@ SCOPE_TOKEN = "realtime_ui.session_token"  # noqa: S105  (a name, no secret)
 """Where a WebSocket's ASGI scope holds the token: taken out of its headers, which Reflex shows to the browser."""
 KEY_PREFIX = "rk_"
 CACHE_S = 5.0
+AWAY_S = 600.0
 CACHE_SIZE = 10_000
 MAX_NAME = 100
 
@@ -73,15 +75,21 @@ class Gate:
         known = self._known.get(digest)
         if known is not None and known[0] > now:
             return known[1]
-        found: Principal | None
-        if secret.startswith(KEY_PREFIX):
-            found = await self._people.key_by_hash(digest)
-        else:
-            found = await self._people.person_by_token(digest)
+        try:
+            found = await self._ask(secret, digest)
+        except DatabaseUnavailable:
+            if known is not None and known[0] + AWAY_S > now:
+                return known[1]
+            raise
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
         self._known[digest] = (now + CACHE_S, found)
         return found
+
+    async def _ask(self, secret: str, digest: str) -> Principal | None:
+        if secret.startswith(KEY_PREFIX):
+            return await self._people.key_by_hash(digest)
+        return await self._people.person_by_token(digest)
 
     async def sign_in(self, email: str, password: str, client: str) -> str:
         """Check a password and open a session.

@@ -21,16 +21,20 @@ class Action(StrEnum):
     """See which channels the tenant has."""
     ADMINISTER = "administer"
     """Titles, keys, people."""
+    METRICS = "read metrics"
+    """See what the server counts, of all tenants together."""
 
 
 def may(principal: Principal | None, action: Action, channel: ChannelName | None, tenant: uuid.UUID) -> bool:
     """Whether `principal` may do `action` on `channel` of `tenant`.
 
     Nobody may do anything in another tenant. Keys do what their scopes say. Members read and post,
-    admins do everything; `user:` channels are for their own person, `system:` channels for admins.
+    admins do everything in their tenant; `user:` channels are for their own person, `system:` channels for admins.
     """
     if principal is None or principal.tenant != tenant:
         return False
+    if action is Action.METRICS:
+        return isinstance(principal, ApiKey) and Scope.METRICS in principal.scopes
     if isinstance(principal, ApiKey):
         if action in (Action.READ, Action.LIST):
             return Scope.READ in principal.scopes

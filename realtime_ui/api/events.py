@@ -1,6 +1,8 @@
 """`POST /api/events`: events in."""
 
 import json
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,14 +11,18 @@ from starlette.responses import JSONResponse
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.api.identity import Caller
-from realtime_ui.core.errors import InvalidRequest, TooLarge, UnsupportedMedia
+from realtime_ui.core import metrics
+from realtime_ui.core.errors import InvalidRequest, RealtimeError, TooLarge, UnsupportedMedia
 from realtime_ui.core.messages import Event, Json, Receipt
 from realtime_ui.core.principals import Principal
 from realtime_ui.runtime import current
 
+logger = logging.getLogger(__name__)
+
 router = APIRouter(tags=["events"])
 
 MAX_LIST = 1_000
+LOGGED_IDS = 5
 
 
 class EventIn(BaseModel):
@@ -77,10 +83,23 @@ async def emit(request: Request, caller: Caller) -> JSONResponse:
     runtime = current()
     principal = require(caller, Action.EMIT, None)
     items, prefixes = _items(await _json(request))
-    runtime.emit_limit.spend(principal.label, len(items))
-    events = [_event(item, principal, prefix) for item, prefix in zip(items, prefixes, strict=True)]
-    receipts = await runtime.bus.emit_many(events)
+    events: list[Event] = []
+    try:
+        with metrics.failed_emits_counted(len(items)):
+            runtime.emit_limit.spend(principal.label, len(items))
+            events += (_event(item, principal, prefix) for item, prefix in zip(items, prefixes, strict=True))
+        receipts = await runtime.bus.emit_many(events)
+    except RealtimeError as error:
+        _log(metrics.outcome_of(error), len(items), events, reason=error.detail)
+        raise
+    _log("stored", len(items), events)
     return JSONResponse({"events": [_accepted(receipt) for receipt in receipts]}, status_code=202)
+
+
+def _log(outcome: str, count: int, events: Sequence[Event], **more: str) -> None:
+    """One line a request, so that an event's id leads to the request that brought it."""
+    ids = [event.id for event in events[:LOGGED_IDS]]
+    logger.info("Emit request", extra={"outcome": outcome, "events": count, "event_ids": ids, **more})
 
 
 async def _json(request: Request) -> Json:

@@ -1,4 +1,4 @@
-"""One ASGI wrapper around everything: origins, body size, security headers, no-store for the API.
+"""One ASGI wrapper around everything: origins, body size, security headers, no-store for the API, a request id.
 
 Browsers send an Origin with every WebSocket and every unsafe request; a foreign one is refused here, for
 pages, API and sockets alike, so Socket.IO's own check (which an empty list would switch off) is not needed.
@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,8 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from realtime_ui.access.gate import SCOPE_TOKEN, session_token, without_session
 from realtime_ui.core.errors import NotAllowed, RealtimeError, TooLarge
+from realtime_ui.core.logs import REQUEST_ID
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+SANE_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -71,18 +74,22 @@ class Guard:
             await self._app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        REQUEST_ID.set(request_id)  # for this request's task and what it starts
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
+                answer = MutableHeaders(scope=message)
+                answer["x-request-id"] = request_id
                 for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                    answer.setdefault(name, value)
                 if scope["path"].startswith("/api/"):
-                    headers.setdefault("cache-control", "no-store")
+                    answer.setdefault("cache-control", "no-store")
                 elif scope["path"].startswith("/assets/") and message["status"] == 200:
-                    headers.setdefault("cache-control", "public, max-age=31536000, immutable")
+                    answer.setdefault("cache-control", "public, max-age=31536000, immutable")
             await send(message)
 
-        headers = Headers(scope=scope)
         if scope["method"] not in SAFE_METHODS and not self._origin_fits(headers):
             error: RealtimeError = NotAllowed(
                 "The request comes from another site.", field="Origin", remedy="Send it from the app's own pages."
@@ -119,6 +126,12 @@ class Guard:
         return TooLarge(
             f"The body passes the limit of {self._max_body_bytes:,} bytes.", remedy="Send less in one request."
         )
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's own X-Request-ID where it is short and plain, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def content_security_policy(pages: Path) -> str:

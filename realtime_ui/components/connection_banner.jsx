@@ -1,4 +1,4 @@
-/** Says how the connection stands: connecting, connected, reconnecting, offline, refused. */
+/** Says how the connection stands: connecting, connected, degraded, reconnecting, offline, refused. */
 import "./realtime.css";
 import { useEffect, useState } from "react";
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
@@ -7,11 +7,17 @@ const PATIENCE_MS = 1_500; // a page that loads, or a blink of the network, need
 
 const number = new Intl.NumberFormat();
 
-const wordsFor = ({ status, online, error, caught_up }) => {
+const AWAY = {
+  database: "The server cannot reach its database. What you see stays; new messages wait until it is back.",
+  provider: "Messages between servers are slow for now; nothing is lost.",
+};
+
+const wordsFor = ({ status, online, error, degraded, caught_up }) => {
   if (!online) return ["offline", "You are offline. What you see stays; it catches up when the network is back."];
   if (status === "failed") return ["failed", error || "The connection was refused. Reload the page."];
   if (status === "disconnected") return ["reconnecting", "Reconnecting… Rows stay and catch up by themselves."];
   if (status === "connecting") return ["connecting", "Connecting…"];
+  if (degraded.length) return ["degraded", AWAY[degraded[0]] ?? "A part of the server is away for now."];
   if (caught_up === 0) return ["caught-up", "Caught up: nothing was missed."];
   if (caught_up !== null) {
     return ["caught-up", `Caught up: ${number.format(caught_up)} ${caught_up === 1 ? "message" : "messages"}.`];
@@ -39,7 +45,15 @@ export function ConnectionBanner() {
   );
 }
 
-const NAMES = { connecting: "Connecting", connected: "Live", "caught-up": "Live", reconnecting: "Reconnecting", offline: "Offline", failed: "Refused" };
+const NAMES = {
+  connecting: "Connecting",
+  connected: "Live",
+  "caught-up": "Live",
+  degraded: "Degraded",
+  reconnecting: "Reconnecting",
+  offline: "Offline",
+  failed: "Refused",
+};
 
 export function ConnectionDot() {
   const connection = useConnection();

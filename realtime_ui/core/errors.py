@@ -15,6 +15,8 @@ RealtimeError
     └── ProviderUnavailable
 """
 
+from realtime_ui.core.logs import REQUEST_ID
+
 
 class RealtimeError(Exception):
     """Root of the tree.
@@ -36,7 +38,10 @@ class RealtimeError(Exception):
         self.remedy = remedy
 
     def problem(self) -> dict[str, str | int | bool]:
-        """The error as RFC 9457 problem details, with `field`, `remedy` and `retryable` as extension members."""
+        """The error as RFC 9457 problem details, with our extension members.
+
+        `field`, `remedy`, `retryable`, and the `request_id` of the HTTP request that it answers.
+        """
         members: dict[str, str | int | bool | None] = {
             "type": "about:blank",
             "title": self.title,
@@ -45,6 +50,7 @@ class RealtimeError(Exception):
             "field": self.field,
             "remedy": self.remedy,
             "retryable": self.retryable,
+            "request_id": REQUEST_ID.get(),
         }
         return {name: value for name, value in members.items() if value is not None}
 

@@ -17,6 +17,12 @@ class Scope(StrEnum):
 
     EMIT = "emit"
     READ = "read"
+    METRICS = "metrics"
+    """Reads the server's metrics, which count all tenants together; only the command line gives it."""
+
+
+TENANT_SCOPES = frozenset({Scope.EMIT, Scope.READ})
+"""What a key gets that is made without naming scopes: all that stays inside its tenant."""
 
 
 @dataclass(frozen=True, slots=True)

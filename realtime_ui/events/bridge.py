@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Ephemeral, Message
@@ -84,6 +85,7 @@ class Bridge:
             try:
                 self._outbox.put_nowait(message)
             except asyncio.QueueFull:
+                metrics.QUEUE_BOUNDS_HIT.inc()
                 logger.warning("The outbox is full; %s on %s is not sent on", message.id, message.channel)
 
     async def _publish_all(self) -> None:
@@ -92,7 +94,8 @@ class Bridge:
             try:
                 await self._send(message)
             except Exception:  # what nobody thought of costs one message its quick way, not all that follow
-                logger.exception("Publishing %s on %s failed", message.id, message.channel)
+                metrics.PUBLISH_ERRORS.inc()
+                logger.exception("Publishing on %s failed", message.channel, extra={"event_id": message.id})
 
     async def _send(self, message: Message | Ephemeral) -> None:
         wire = self._signer.to_wire(message, self._client_id)
@@ -101,7 +104,9 @@ class Bridge:
             try:
                 await self._provider.publish(wire_channel(message.tenant, message.channel), wire)
             except RealtimeError as error:
-                logger.warning("Publishing %s on %s failed: %s", message.id, message.channel, error)
+                metrics.PUBLISH_ERRORS.inc()
+                about = {"event_id": message.id}
+                logger.warning("Publishing on %s failed: %s", message.channel, error, extra=about)
                 if isinstance(message, Ephemeral):  # its moment is over
                     return
                 if not error.retryable:
@@ -157,4 +162,5 @@ class Bridge:
             while after < last and (page := await self._log.read(*key, after=after, limit=min(PAGE, last - after))):
                 for message in page:
                     await self._send(message)
+                    metrics.ORPHANS_ADOPTED.inc()
                 after = page[-1].seq

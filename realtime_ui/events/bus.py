@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, InvalidEvent
 from realtime_ui.core.messages import Ephemeral, Event, Json, Message, Placement, Receipt
@@ -78,7 +79,8 @@ class EventBus:
             InvalidEvent, Conflict, DatabaseUnavailable: nothing was stored (or, in the last case, nothing
                 is known: emit again under the same id).
         """
-        event = Event.create(type, payload, tenant, id=id, emitted_by=emitted_by)
+        with metrics.failed_emits_counted(1):
+            event = Event.create(type, payload, tenant, id=id, emitted_by=emitted_by)
         return (await self.emit_many([event]))[0]
 
     async def emit_many(self, events: Sequence[Event]) -> list[Receipt]:
@@ -89,20 +91,16 @@ class EventBus:
         if not events:
             raise InvalidEvent("The list is empty.", remedy="Send at least one event.")
         prefixes = [f"[{number}]." if len(events) > 1 else "" for number in range(len(events))]
-        routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
-        durable = [(event, routing.channels) for event, routing in routed if routing.durable]
-        stored = await self._store(durable) if durable else {}
+        with metrics.failed_emits_counted(len(events)):
+            routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
+            durable = [(event, routing.channels) for event, routing in routed if routing.durable]
+            stored = await self._store(durable) if durable else {}
         self._bridge.publish(_ephemeral(routed))
-        receipts = []
-        for event, routing in routed:
-            if not routing.durable:
-                nowhere = tuple(Placement(channel, None, None) for channel in routing.channels)
-                receipts.append(Receipt(event.id, event.type, nowhere, duplicate=False))
-                continue
-            found = [stored[event.id, channel] for channel in routing.channels]
-            placements = tuple(Placement(s.message.channel, s.message.seq, s.message.epoch) for s in found)
-            receipts.append(Receipt(event.id, event.type, placements, all(s.duplicate for s in found)))
+        receipts = [_receipt(event, routing, stored) for event, routing in routed]
         fresh = {receipt.id: event for receipt, event in zip(receipts, events, strict=True) if not receipt.duplicate}
+        metrics.EMITS.labels("ephemeral").inc(len(routed) - len(durable))
+        metrics.EMITS.labels("duplicate").inc(len(routed) - len(fresh))
+        metrics.EMITS.labels("stored").inc(len(fresh) + len(durable) - len(routed))
         for event in fresh.values():
             self._tell(event)
         return receipts
@@ -142,6 +140,15 @@ async def _run(handler: Handler, event: Event) -> None:
         await handler(event)
     except Exception:
         logger.exception("A handler of %s failed on event %s", event.type, event.id)
+
+
+def _receipt(event: Event, routing: Routing, stored: Mapping[tuple[str, ChannelName], Stored]) -> Receipt:
+    if not routing.durable:
+        nowhere = tuple(Placement(channel, None, None) for channel in routing.channels)
+        return Receipt(event.id, event.type, nowhere, duplicate=False)
+    found = [stored[event.id, channel] for channel in routing.channels]
+    placements = tuple(Placement(s.message.channel, s.message.seq, s.message.epoch) for s in found)
+    return Receipt(event.id, event.type, placements, all(s.duplicate for s in found))
 
 
 def _ephemeral(routed: Sequence[tuple[Event, Routing]]) -> list[Ephemeral]:

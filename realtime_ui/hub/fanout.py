@@ -127,13 +127,13 @@ async def hang_up(socket: Any) -> None:
         await socket.close(wait=False, abort=True)
 
 
-def send_to_room(server: AsyncServer, namespace: str, room: str, event: str, data: Json) -> int:
+def send_to_room(server: AsyncServer, namespace: str, room: str | None, event: str, data: Json) -> int:
     """Send an event to every socket in a room.
 
     Args:
         server: the Socket.IO server.
         namespace: such as `/feed`.
-        room: whose members get it.
+        room: whose members get it; None for every socket of the namespace.
         event: its name.
         data: JSON; no binary.
 

@@ -16,6 +16,7 @@ from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
 from realtime_ui.access.policy import Action, may, require
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
@@ -77,6 +78,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         self._log = log
         self._gate = gate
         self._kept_days = kept_days
+        self._degraded: tuple[str, ...] = ()
         self._clock = clock
         self._max_queued_bytes = max_queued_bytes
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,6 +109,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
             raise Refused(nobody.title, nobody.problem())
         self._tabs[sid] = Tab(sid, person, token)
+        if self._degraded:
+            await self.emit("health", {"degraded": self._degraded}, to=sid)
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
@@ -130,6 +134,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             wish = SubscribeRequest.parse(data)
             require(tab.person, Action.READ, wish.channel)
             key = (tab.person.tenant, wish.channel)
+            begins = key not in tab.channels
             await self._subscriptions.watch(tab, key, wish.states)
             tab.behind = False
             head = await self._log.head(*key) or Head("", 1, 0)
@@ -140,6 +145,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         oldest = rows[0].seq if rows else head.last + 1
         if oldest > after + 1:  # the log was pruned since the head was read
             after, head = oldest - 1, Head(head.epoch, oldest, head.last)
+        if begins:
+            metrics.RESUMES.labels(wish.kind(after, reset)).inc()
         more = bool(rows) and rows[-1].seq < head.last
         for sink in tab.channels.get(key, {}).values():
             sink.catch_up(rows, live=not more)
@@ -198,6 +205,21 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
 
+    @property
+    def sockets(self) -> int:
+        """How many sockets are open."""
+        return len(self._tabs)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many channels they watch, counted for each socket."""
+        return self._subscriptions.count
+
+    def tell_health(self, degraded: tuple[str, ...]) -> None:
+        """Tell every socket, those that connect later too, which parts of the house are away."""
+        self._degraded = degraded
+        send_to_room(self.server, NAMESPACE, None, "health", {"degraded": degraded})
+
     async def close_session(self, session_id: uuid.UUID) -> None:
         """End the feeds of a browser that signed out."""
         for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
@@ -247,6 +269,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         elif queued > self._max_queued_bytes and not tab.behind:
             logger.info("A socket has %s bytes waiting; it leaves its rooms until it has read them", queued)
             tab.behind = True
+            metrics.QUEUE_BOUNDS_HIT.inc()
             await self._subscriptions.release_all(tab)
             await self.leave_room(tab.sid, Audience.of(tab.person).room)
             # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
@@ -273,7 +296,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         }
         if frame.ephemeral:
             data["ephemeral"] = [message.row() for message in frame.ephemeral]
-        send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
+        sockets = send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
+        metrics.DELIVERIES.inc(sockets * len(frame.messages))
 
     def _send_lobby(self, audience: Audience, rows: list[Json]) -> int:
         if not rows:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
@@ -80,6 +81,7 @@ class _Watched:
     ephemeral: list[Ephemeral] = field(default_factory=list)
     window_open: bool = False
     reading: "asyncio.Task[None] | None" = None
+    behind_since: float | None = None  # while it knows of a message that it has not handed on
 
 
 class RealtimeHub:
@@ -132,6 +134,12 @@ class RealtimeHub:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watched.clear()
+
+    @property
+    def lag_s(self) -> float:
+        """How long the watched channel that is furthest behind has been so, in s."""
+        since = [each.behind_since for each in self._watched.values() if each.behind_since is not None]
+        return self._clock.monotonic() - min(since) if since else 0.0
 
     async def attach(self, key: ChannelKey, sink: Sink) -> None:
         """Begin to hand a channel's frames to `sink`: all that comes after the head as it is now.
@@ -244,6 +252,8 @@ class RealtimeHub:
 
     def _push(self, watched: _Watched, message: Message) -> None:
         watched.last = message.seq
+        if message.seq >= watched.seen:
+            watched.behind_since = None
         watched.buffer.append(message)
 
     def _flush(self, watched: _Watched) -> None:
@@ -263,6 +273,7 @@ class RealtimeHub:
 
     def _hand_on(self, watched: _Watched, messages: tuple[Message, ...], ephemeral: tuple[Ephemeral, ...] = ()) -> None:
         frame = Frame(*watched.key, watched.epoch, messages, ephemeral)
+        metrics.FRAMES.inc()
         for sink in list(watched.sinks):
             try:
                 sink(frame)
@@ -271,6 +282,8 @@ class RealtimeHub:
 
     def _read(self, watched: _Watched) -> None:
         """See to it that a hole (or a new epoch) is looked up in the log, by one task per channel."""
+        if watched.behind_since is None:
+            watched.behind_since = self._clock.monotonic()
         if watched.reading is None or watched.reading.done():
             watched.reading = asyncio.create_task(self._read_holes(watched), name=f"hub-read {watched.key[1]}")
 
@@ -285,6 +298,8 @@ class RealtimeHub:
             if head.epoch != watched.epoch:
                 self._restart(watched, head)
                 return
+            if watched.last < head.last:
+                metrics.HUB_GAPS_FILLED.inc()
             while watched.last < max(head.last, watched.seen):
                 before = watched.last
                 for message in await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES):
@@ -294,12 +309,14 @@ class RealtimeHub:
                 self._flush(watched)
                 if watched.last == before:
                     return
+            watched.behind_since = None
         except RealtimeError as error:
             logger.warning("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
 
     def _restart(self, watched: _Watched, head: Head) -> None:
         """The log counts anew: begin at its head and let every tab start over."""
         watched.epoch, watched.last, watched.seen = head.epoch, head.last, head.last
+        watched.behind_since = None
         watched.early.clear()
         watched.buffer.clear()
         self._hand_on(watched, ())
@@ -319,6 +336,7 @@ class RealtimeHub:
         for key, head in (await self._log.heads(watched)).items():
             each = watched[key]
             if head.epoch != each.epoch or head.last > each.last:
+                metrics.SWEEP_REPAIRS.inc()
                 each.seen = max(each.seen, head.last)
                 self._read(each)
         for key, each in watched.items():

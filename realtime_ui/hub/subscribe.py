@@ -46,6 +46,14 @@ class SubscribeRequest:
             raise InvalidRequest(f"states is {clip(states)}.", field="states", remedy="Send a few state names.")
         return cls(ChannelName.parse(data.get("channel")), last, epoch, rewind, tuple(states))
 
+    def kind(self, after: int, reset: bool) -> str:
+        """How the rows begin, in one word: fresh, resume, gap or reset."""
+        if reset:
+            return "reset"
+        if self.last is None:
+            return "fresh"
+        return "gap" if after > self.last else "resume"
+
     def begin(self, head: Head) -> tuple[int, bool]:
         """After which seq the rows begin, and whether what the tab has is void, with the log as `head` says."""
         known = self.last is not None and self.epoch == head.epoch and self.last <= head.last

@@ -133,6 +133,11 @@ class Subscriptions:
         for key in list(tab.channels):
             await self.release(tab, key)
 
+    @property
+    def count(self) -> int:
+        """How many channels are watched, counted for each tab."""
+        return sum(len(sids) for sids in self._watchers.values())
+
     def watching(self, tenant: uuid.UUID) -> dict[ChannelName, int]:
         """How many tabs of this worker watch each of a tenant's channels."""
         return {key[1]: len(sids) for key, sids in self._watchers.items() if key[0] == tenant}

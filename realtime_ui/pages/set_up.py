@@ -10,7 +10,7 @@ from realtime_ui.access.policy import Action, may
 from realtime_ui.components.forms import field, native_form, problem_note
 from realtime_ui.components.shell import copyable, shell
 from realtime_ui.components.views import channel_list
-from realtime_ui.core.principals import Scope
+from realtime_ui.core.principals import TENANT_SCOPES
 from realtime_ui.pages.routes import CHANNEL_PAGES, HOME, SET_UP, SIGN_IN
 from realtime_ui.runtime import current
 from realtime_ui.states.principal import person_of
@@ -57,7 +57,7 @@ class SetUpState(rx.State):
         runtime = current()
         self.url = get_config().api_url
         if not await runtime.people.has_key(person.tenant):
-            self.key = await runtime.gate.add_key(person.tenant, "first key", frozenset(Scope))
+            self.key = await runtime.gate.add_key(person.tenant, "first key", TENANT_SCOPES)
 
     @rx.event
     async def make_key(self) -> None:
@@ -65,7 +65,7 @@ class SetUpState(rx.State):
         person = await person_of(self)
         if person is None or not may(person, Action.ADMINISTER, None, person.tenant):
             return
-        self.key = await current().gate.add_key(person.tenant, "made on the start page", frozenset(Scope))
+        self.key = await current().gate.add_key(person.tenant, "made on the start page", TENANT_SCOPES)
 
 
 def first_event() -> rx.Component:

@@ -45,6 +45,7 @@ class Database:
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
             pool_recycle=1800,
+            hide_parameters=True,  # payloads and hashes stay out of errors, and so out of logs
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "tcp_user_timeout": TCP_TIMEOUT_MS,
@@ -57,6 +58,15 @@ class Database:
     async def close(self) -> None:
         """End every connection."""
         await self._engine.dispose()
+
+    async def ping(self) -> None:
+        """Ask for an answer.
+
+        Raises:
+            DatabaseUnavailable: none came.
+        """
+        async with self.single() as connection:
+            await connection.exec_driver_sql("SELECT 1")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent, RealtimeError, Unavailable
@@ -115,6 +116,7 @@ class GroupWriter:
         if self._writer is None:
             raise Unavailable("The server is stopping.", remedy="Send the same event again.")
         if self._waiting_rows > WAITING_ROWS:
+            metrics.QUEUE_BOUNDS_HIT.inc()
             raise DatabaseUnavailable("The database does not keep up.", remedy="Send the same event again in a moment.")
         caller = _Caller(entries, asyncio.get_running_loop().create_future())
         self._waiting.append(caller)
@@ -156,8 +158,10 @@ class GroupWriter:
     async def _write(self, group: list[_Caller]) -> None:
         """Write a group and answer its callers; a group that fails as a whole is tried caller by caller."""
         try:
-            rows = await self._ride_out(group)
+            with metrics.COMMIT_SECONDS.time():
+                rows = await self._ride_out(group)
         except DBAPIError as error:
+            metrics.COMMITS.labels("failed").inc()
             if not is_refusal(error):
                 logger.error("An append failed: %s", error)
                 self._fail_all(group, _away(error))
@@ -170,10 +174,13 @@ class GroupWriter:
                 refusal.__cause__ = error
                 self._fail_all(group, refusal)
         except Exception as error:
+            metrics.COMMITS.labels("failed").inc()
             if not isinstance(error, RealtimeError):
                 logger.exception("An append failed")
             self._fail_all(group, error)
         else:
+            metrics.COMMITS.labels("stored").inc()
+            metrics.COMMIT_ROWS.observe(len(rows))
             at = 0
             for caller in group:
                 _answer(caller, rows[at : at + len(caller.entries)])

@@ -51,6 +51,7 @@ export const connection = new Store({
   latency: null, // ms, of a round trip
   since: null, // ms since the epoch when the status began
   caught_up: null, // how many messages an absence had missed, said for a while after it
+  degraded: [], // what the server says is away: database, provider
 });
 
 let eventSocket = null;
@@ -65,6 +66,7 @@ const setStatus = (status, error = "") => {
     is_connected: status === "connected",
     client_id: status === "connected" ? (feedSocket?.id ?? "") : value.client_id,
     since: value.status === status ? value.since : Date.now(),
+    degraded: status === "connected" ? value.degraded : [], // told anew on every connection
   });
 };
 
@@ -112,6 +114,7 @@ const adopt = (socket) => {
     fellBehind();
     for (const part of parts) part.connected();
   });
+  feedSocket.on("health", ({ degraded }) => connection.set({ degraded }));
   feedSocket.onAny((event, data) => {
     for (const part of parts) part.events[event]?.(data);
   });

@@ -10,7 +10,8 @@ class ConnectionState:
 
     `status` is `connecting`, `connected`, `disconnected` (being retried) or `failed` (refused, see `error`).
     `online` says whether the device has a network at all. `latency` is the last round trip in ms, `since`
-    the time in ms since the epoch when the status began, `client_id` the connection's id.
+    the time in ms since the epoch when the status began, `client_id` the connection's id. `degraded` names
+    what the server cannot reach while the tab is connected to it: `database`, `provider`.
     """
 
     status: ClassVar[Any] = ClientVar("useConnection", "status", str)
@@ -20,3 +21,4 @@ class ConnectionState:
     client_id: ClassVar[Any] = ClientVar("useConnection", "client_id", str)
     latency: ClassVar[Any] = ClientVar("useConnection", "latency", int)
     since: ClassVar[Any] = ClientVar("useConnection", "since", int)
+    degraded: ClassVar[Any] = ClientVar("useConnection", "degraded", list[str])

@@ -64,7 +64,7 @@ async def open_page(app: App, browser: Browser) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_page(
-            path: str, email: str | None, *, width: int = 1200, scheme: str = "light", url: str = app.url
+            path: str, email: str | None, *, width: int = 1200, scheme: str = "light", url: str = "", of: App = app
         ) -> Watched:
             context = await browser.new_context(
                 viewport={"width": width, "height": 800},
@@ -74,15 +74,15 @@ async def open_page(app: App, browser: Browser) -> AsyncIterator[Open]:
             stack.push_async_callback(context.close)
             context.set_default_timeout(TIMEOUT_MS)
             if email is not None:
-                name, _, value = app.cookie(email).partition("=")
-                await context.add_cookies([{"name": name, "value": value, "url": app.url, "httpOnly": True}])
+                name, _, value = of.cookie(email).partition("=")
+                await context.add_cookies([{"name": name, "value": value, "url": of.url, "httpOnly": True}])
             page = await context.new_page()
             watched = Watched(page, context)
             page.on("console", watched.heard)
             page.on("pageerror", lambda error: watched.troubles.append(str(error)))
             page.on("websocket", lambda socket: watched.sockets.append(socket))
             pages.append(watched)
-            await page.goto(f"{url}{path}")
+            await page.goto(f"{url or of.url}{path}")
             return watched
 
         yield open_page

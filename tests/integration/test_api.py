@@ -245,7 +245,10 @@ async def test_history_pages_both_ways(http: httpx.AsyncClient, key: dict[str, s
 async def test_the_schema_is_published(http: httpx.AsyncClient) -> None:
     """With every public route, and none of the forms."""
     paths = (await http.get("/api/openapi.json")).json()["paths"]
-    assert set(paths) == {"/api/events", "/api/channels/{name}/history", "/api/channels/{name}"}
+    assert set(paths) == {
+        *("/api/events", "/api/channels/{name}/history", "/api/channels/{name}"),
+        *("/api/health", "/api/ready", "/api/metrics"),
+    }
 
 
 async def test_signing_in_and_out(http: httpx.AsyncClient, runtime: Runtime) -> None:

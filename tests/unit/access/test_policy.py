@@ -7,7 +7,7 @@ import pytest
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import NotAllowed, NotAuthenticated
-from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
+from realtime_ui.core.principals import TENANT_SCOPES, ApiKey, Person, Principal, Role, Scope
 
 HERE, ELSEWHERE = uuid.UUID(int=1), uuid.UUID(int=2)
 ME = uuid.UUID(int=7)
@@ -42,6 +42,11 @@ TABLE: list[tuple[Principal, Action, str | None, bool]] = [
     (key(Scope.READ), Action.READ, PROJECT, True),
     (key(Scope.READ), Action.EMIT, None, False),
     (key(*Scope), Action.ADMINISTER, None, False),
+    (key(Scope.METRICS), Action.METRICS, None, True),
+    (key(Scope.METRICS), Action.READ, PROJECT, False),
+    (key(Scope.METRICS), Action.EMIT, None, False),
+    (key(*TENANT_SCOPES), Action.METRICS, None, False),
+    (person(Role.ADMIN), Action.METRICS, None, False),
     (key(*Scope), Action.POST, "session:x", False),
 ]
 

@@ -97,6 +97,25 @@ def test_the_policy_names_inline_scripts_by_hash_and_allows_no_eval(tmp_path: Pa
     assert "unsafe-inline" not in policy.split("style-src")[0]
 
 
+async def test_a_request_keeps_its_own_id_where_that_is_sane() -> None:
+    """Anything else, which could forge lines of a log, is replaced; each request has one."""
+    async with client() as http:
+        for given in ("abc-123", "0" * 64):
+            assert (await http.get("/", headers={"X-Request-ID": given})).headers["x-request-id"] == given
+        made = set()
+        for given in ("", "x" * 65, 'a" injected="1', "a b"):
+            made.add((await http.get("/", headers={"X-Request-ID": given})).headers["x-request-id"])
+        assert len(made) == 4
+        assert all(len(request) == 32 for request in made)
+
+
+async def test_a_problem_names_its_request() -> None:
+    """So that whoever reports it can be helped."""
+    async with client() as http:
+        response = await http.post("/", content=b"x" * 101, headers={"X-Request-ID": "mine"})
+    assert response.json()["request_id"] == response.headers["x-request-id"] == "mine"
+
+
 async def socket_through_guard(headers: list[tuple[bytes, bytes]]) -> tuple[Scope | None, list[Any]]:
     """What the app behind the guard saw of a WebSocket, and what was sent back."""
     seen: list[Scope] = []

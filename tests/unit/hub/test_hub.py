@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import DatabaseUnavailable
@@ -278,3 +279,44 @@ async def test_whatever_the_wire_does_the_feed_is_the_log(fates: list[tuple[int,
         await stage.clock.advance(2.5)
         await settle()
         assert stage.seqs == [message.seq for message in stage.shelf.messages]
+
+
+async def test_the_lag_is_how_long_something_known_has_not_been_handed_on() -> None:
+    """It grows while a hole cannot be filled, and ends with the hole."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.away = True
+        _, second = stage.shelf.append(2)
+        assert stage.hub.lag_s == 0
+        stage.hub.deliver([second])
+        await stage.clock.advance(7)
+        assert stage.hub.lag_s == pytest.approx(7)
+        stage.shelf.away = False
+        await stage.clock.advance(2.5)
+        assert stage.seqs == [1, 2]
+        assert stage.hub.lag_s == 0
+
+
+async def test_a_straggler_that_closes_the_hole_ends_the_lag() -> None:
+    """Without a read."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        first, second = stage.shelf.append(2)
+        stage.hub.deliver([second])
+        await stage.clock.advance(0.01)
+        assert stage.hub.lag_s == pytest.approx(0.01)
+        stage.hub.deliver([first])
+        assert stage.hub.lag_s == 0
+
+
+async def test_what_the_hub_mends_is_counted() -> None:
+    """A lost message is one repair of the sweep and one hole filled; then it is a frame."""
+    names = ("realtime_sweep_repairs_total", "realtime_hub_gaps_filled_total", "realtime_frames_total")
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        before = [REGISTRY.get_sample_value(name) or 0 for name in names]
+        stage.shelf.append()
+        await stage.clock.advance(5)
+        assert stage.seqs == [1]
+        after = [REGISTRY.get_sample_value(name) or 0 for name in names]
+        assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1]

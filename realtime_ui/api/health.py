@@ -1,0 +1,96 @@
+"""`/api/health`, `/api/ready` and `/api/metrics`: for load balancers, operators and Prometheus."""
+
+import asyncio
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse
+
+from realtime_ui.access.policy import Action, require
+from realtime_ui.api.identity import Caller
+from realtime_ui.core import metrics
+from realtime_ui.core.status import ConnectionStatus
+from realtime_ui.hub.health import Snapshot
+from realtime_ui.runtime import current
+
+router = APIRouter(tags=["operation"])
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+class Database(BaseModel):
+    """How the database stands."""
+
+    up: bool
+    since_s: float = Field(description="For how many seconds it has been so.")
+
+
+class Provider(BaseModel):
+    """How the provider stands."""
+
+    name: str
+    status: ConnectionStatus
+
+
+class Readiness(BaseModel):
+    """How this worker stands."""
+
+    ready: bool = Field(description="Whether it can take emits: the database is there.")
+    degraded: bool = Field(description="Whether any part is away.")
+    away: list[str] = Field(description="Which: database, provider.")
+    database: Database
+    provider: Provider
+    hub_lag_ms: int = Field(description="How long some watched channel has been behind what is known.")
+
+
+@router.get("/api/health", summary="Is the process alive?")
+async def health() -> Alive:
+    """Answers while the process does; asks nobody else."""
+    return Alive()
+
+
+@router.get(
+    "/api/ready",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "It cannot take emits for now."}},
+    summary="Can it take emits?",
+)
+async def ready() -> JSONResponse:
+    """200 when it can take emits, with `degraded` when something else is away; 503 when it cannot."""
+    now = current().health.snapshot()
+    answer = Readiness(
+        ready=now.database_up,
+        degraded=bool(now.degraded),
+        away=list(now.degraded),
+        database=Database(up=now.database_up, since_s=round(now.database_for_s, 1)),
+        provider=Provider(name=now.provider, status=now.provider_status),
+        hub_lag_ms=round(now.hub_lag_s * 1000),
+    )
+    return JSONResponse(answer.model_dump(mode="json"), status_code=200 if now.database_up else 503)
+
+
+@router.get(
+    "/api/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    summary="Metrics for Prometheus",
+)
+async def read_metrics(caller: Caller) -> Response:
+    """What this worker counts, of all tenants together; for an API key with the scope `metrics`."""
+    require(caller, Action.METRICS, None)
+    _read_gauges(current().health.snapshot())
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _read_gauges(now: Snapshot) -> None:
+    metrics.SOCKETS.set(now.sockets)
+    metrics.SUBSCRIPTIONS.set(now.subscriptions)
+    metrics.TASKS.set(len(asyncio.all_tasks()))
+    metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)
+    metrics.DATABASE_UP.set(now.database_up)
+    metrics.PROVIDER_UP.set("provider" not in now.degraded)

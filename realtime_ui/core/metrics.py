@@ -1,0 +1,77 @@
+"""All metrics of a worker, counted where things happen and given out by `GET /api/metrics`.
+
+Every label has a closed set of values, each made here, so that a series exists before its first event and a
+caller's input never makes one. Gauges that are cheap to read are set when somebody asks (`api/health.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from realtime_ui.core.errors import RealtimeError, Unavailable
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+def _counter(name: str, meaning: str, label: str, *values: str) -> Counter:
+    """A counter with one label, its series begun."""
+    counter = Counter(name, meaning, [label])
+    for value in values:
+        counter.labels(value)
+    return counter
+
+
+EMITS = _counter(
+    "realtime_emits",
+    "Events handed in, by how that ended.",
+    "outcome",
+    *("stored", "duplicate", "ephemeral", "refused", "unavailable"),
+)
+COMMITS = _counter(
+    "realtime_commits", "Transactions that appended to the log, by how they ended.", "outcome", "stored", "failed"
+)
+COMMIT_ROWS = Histogram(
+    "realtime_commit_rows",
+    "Rows (an event on a channel) that shared one commit: the group size.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000),
+)
+COMMIT_SECONDS = Histogram(
+    "realtime_commit_duration_seconds",
+    "How long one append took, commit included.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
+PUBLISH_ERRORS = Counter("realtime_publish_errors", "Publishes that the provider did not take; each is tried again.")
+ORPHANS_ADOPTED = Counter(
+    "realtime_orphans_adopted", "Messages that another worker committed and this one published in its place."
+)
+HUB_GAPS_FILLED = Counter("realtime_hub_gaps_filled", "Holes in a channel's messages that were filled from the log.")
+SWEEP_REPAIRS = Counter("realtime_sweep_repairs", "Channels that the sweep found behind the log.")
+FRAMES = Counter("realtime_frames", "Frames handed on, whoever watches.")
+DELIVERIES = Counter("realtime_deliveries", "Messages sent to sockets: one for each message and socket.")
+QUEUE_BOUNDS_HIT = Counter("realtime_queue_bounds_hit", "Times that something did not fit into a bounded queue.")
+RESUMES = _counter(
+    "realtime_resumes", "Subscriptions of sockets, by how they began.", "kind", "fresh", "resume", "gap", "reset"
+)
+
+SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.")
+SUBSCRIPTIONS = Gauge("realtime_subscriptions", "Channels watched, counted for each socket.")
+TASKS = Gauge("realtime_tasks", "Tasks on the event loop.")
+HUB_LAG_SECONDS = Gauge("realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.")
+DATABASE_UP = Gauge("realtime_database_up", "1 while the database answers within 2 s, else 0.")
+PROVIDER_UP = Gauge("realtime_provider_up", "1 while the provider is connected, else 0.")
+
+
+@contextmanager
+def failed_emits_counted(events: int) -> Iterator[None]:
+    """Counts so many events as refused or unavailable when the block raises."""
+    try:
+        yield
+    except RealtimeError as error:
+        EMITS.labels(outcome_of(error)).inc(events)
+        raise
+
+
+def outcome_of(error: RealtimeError) -> str:
+    """Whether an emit was refused for what it is, or could not be stored for now."""
+    return "unavailable" if isinstance(error, Unavailable) else "refused"

@@ -1,0 +1,169 @@
+"""Looks after the parts that the house stands on: the database, the provider, and how far the hub is behind.
+
+What is away is told to every open tab the moment it changes; nothing is closed because of it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from realtime_ui.core.clock import Clock
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.status import ConnectionStatus
+from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.providers.base import RealtimeProvider
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+PATIENCE_S = 2.0
+STOP_S = 1.0
+
+
+class Tabs(Protocol):
+    """What health needs of the `/feed` namespace."""
+
+    @property
+    def sockets(self) -> int:
+        """How many are open."""
+        ...
+
+    @property
+    def subscriptions(self) -> int:
+        """How many channels they watch, counted for each socket."""
+        ...
+
+    def tell_health(self, degraded: tuple[str, ...]) -> None:
+        """Tell them what is away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a worker stands at a moment. `database_for_s` is how long the database has been so, in s."""
+
+    database_up: bool
+    database_for_s: float
+    provider: str
+    provider_status: ConnectionStatus
+    hub_lag_s: float
+    sockets: int
+    subscriptions: int
+    degraded: tuple[str, ...]
+
+
+class Health:
+    """Watches. `start` and `stop` own the watch and its question to the database.
+
+    Args:
+        ping: asks the database; raises when it is away, and may hang while it is frozen.
+        provider: the wire.
+        hub: knows how far behind it is.
+        feed: knows its sockets, and tells them.
+        clock: tells the time.
+    """
+
+    def __init__(
+        self,
+        ping: Callable[[], Awaitable[None]],
+        provider: RealtimeProvider,
+        hub: RealtimeHub,
+        feed: Tabs,
+        clock: Clock,
+    ) -> None:
+        self._ping = ping
+        self._provider = provider
+        self._hub = hub
+        self._feed = feed
+        self._clock = clock
+        self._database_up = True
+        self._since = self._asked_at = clock.monotonic()
+        self._told: tuple[str, ...] = ()
+        self._asking: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Find out how things stand, which takes at most 2 s, and begin to watch."""
+        self._ask()
+        assert self._asking is not None
+        await asyncio.wait({self._asking}, timeout=PATIENCE_S)
+        if not self._asking.done():
+            self._note(database_up=False)
+        self._tell()
+        self._watch = asyncio.create_task(self._run(), name="health")
+
+    async def stop(self) -> None:
+        """End; a frozen database is not waited for longer than a second."""
+        tasks = {task for task in (self._watch, self._asking) if task}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
+
+    def snapshot(self) -> Snapshot:
+        """How this worker stands now."""
+        return Snapshot(
+            database_up=self._database_up,
+            database_for_s=self._clock.monotonic() - self._since,
+            provider=self._provider.name,
+            provider_status=self._provider.status,
+            hub_lag_s=self._hub.lag_s,
+            sockets=self._feed.sockets,
+            subscriptions=self._feed.subscriptions,
+            degraded=self._degraded(),
+        )
+
+    def _degraded(self) -> tuple[str, ...]:
+        parts = {"database": self._database_up, "provider": self._provider.is_connected}
+        return tuple(name for name, up in parts.items() if not up)
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(INTERVAL_S)
+            try:
+                self._look()
+            except Exception:
+                logger.exception("Looking after the house failed and is repeated")
+
+    def _look(self) -> None:
+        if self._asking is None or self._asking.done():
+            self._ask()
+        elif self._clock.monotonic() - self._asked_at >= PATIENCE_S:
+            self._note(database_up=False)
+        self._tell()
+
+    def _ask(self) -> None:
+        """Ask the database, in a task of its own: one that is frozen must not hold up the watch."""
+        self._asked_at = self._clock.monotonic()
+        self._asking = asyncio.create_task(self._answer(), name="health-ping")
+
+    async def _answer(self) -> None:
+        try:
+            await self._ping()
+        except RealtimeError:
+            self._note(database_up=False)
+        except Exception:
+            logger.exception("The database's answer was not understood")
+            self._note(database_up=False)
+        else:
+            self._note(database_up=True)
+        self._tell()
+
+    def _note(self, *, database_up: bool) -> None:
+        if database_up is not self._database_up:
+            self._database_up = database_up
+            self._since = self._clock.monotonic()
+
+    def _tell(self) -> None:
+        """Tell the tabs and the log, where something changed."""
+        degraded = self._degraded()
+        if degraded == self._told:
+            return
+        self._told = degraded
+        if degraded:
+            logger.warning("Degraded: away is the %s", " and the ".join(degraded), extra={"degraded": degraded})
+        else:
+            logger.info("All parts are back", extra={"degraded": ()})
+        self._feed.tell_health(degraded)
