@@ -24,6 +24,11 @@ class OwnPostgres(EmbeddedPostgres):
             finally:
                 server.stop()
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process."""
+        return self._server.get_postmaster_info().pid
+
     def start(self) -> None:
         """Run again after `stop`."""
         self._server.start()

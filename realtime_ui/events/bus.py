@@ -98,9 +98,10 @@ class EventBus:
         self._bridge.publish(_ephemeral(routed))
         receipts = [_receipt(event, routing, stored) for event, routing in routed]
         fresh = {receipt.id: event for receipt, event in zip(receipts, events, strict=True) if not receipt.duplicate}
+        duplicates = sum(receipt.duplicate for receipt in receipts)
         metrics.EMITS.labels("ephemeral").inc(len(routed) - len(durable))
-        metrics.EMITS.labels("duplicate").inc(len(routed) - len(fresh))
-        metrics.EMITS.labels("stored").inc(len(fresh) + len(durable) - len(routed))
+        metrics.EMITS.labels("duplicate").inc(duplicates)
+        metrics.EMITS.labels("stored").inc(len(durable) - duplicates)
         for event in fresh.values():
             self._tell(event)
         return receipts

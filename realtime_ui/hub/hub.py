@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 PAGE = 500
 PAGE_BYTES = 256_000
 EARLY_LIMIT = 1_000
+RECENT_LIMIT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class _Watched:
     early: dict[int, Message] = field(default_factory=dict)
     buffer: list[Message] = field(default_factory=list)
     ephemeral: list[Ephemeral] = field(default_factory=list)
+    recent: dict[str, None] = field(default_factory=dict)  # the ids of ephemeral messages, oldest first
     window_open: bool = False
     reading: "asyncio.Task[None] | None" = None
     behind_since: float | None = None  # while it knows of a message that it has not handed on
@@ -174,8 +176,8 @@ class RealtimeHub:
                 continue
             if isinstance(message, Message):
                 self._accept(watched, message)
-            elif watched.ready and len(watched.ephemeral) < EARLY_LIMIT:
-                watched.ephemeral.append(message)
+            else:
+                self._accept_ephemeral(watched, message)
             touched[watched.key] = watched
         for watched in touched.values():
             self._flush(watched)
@@ -249,6 +251,15 @@ class RealtimeHub:
         self._push(watched, message)
         while following := watched.early.pop(watched.last + 1, None):
             self._push(watched, following)
+
+    def _accept_ephemeral(self, watched: _Watched, message: Ephemeral) -> None:
+        """Take an ephemeral message once: what this worker emits comes back over the wire."""
+        if not watched.ready or message.id in watched.recent or len(watched.ephemeral) >= EARLY_LIMIT:
+            return
+        watched.recent[message.id] = None
+        if len(watched.recent) > RECENT_LIMIT:
+            del watched.recent[next(iter(watched.recent))]
+        watched.ephemeral.append(message)
 
     def _push(self, watched: _Watched, message: Message) -> None:
         watched.last = message.seq

@@ -154,3 +154,45 @@ async def test_a_worker_without_a_database_address_says_how_to_start(settings: S
     bare = settings.model_copy(update={"database_url": ""})
     with pytest.raises(RuntimeError, match="python -m realtime_ui serve"):
         Runtime(bare, AsyncServer(async_mode="asgi"), no_sink)
+
+
+CHUNK = {"sessionId": "s", "messageId": "m", "index": 0, "text": "Hel"}
+SESSION = (TENANT, ChannelName.parse("session:s"))
+
+
+async def test_an_ephemeral_event_is_shown_and_not_stored(runtime: Runtime) -> None:
+    """Its receipt has no seq; handlers of the bus hear of it."""
+    shown: list[str] = []
+    heard: list[str] = []
+
+    async def hear(event: Event) -> None:
+        heard.append(event.id)
+
+    runtime.bus.on("session.message.delta", hear)
+    await runtime.hub.attach(SESSION, lambda frame: shown.extend(each.id for each in frame.ephemeral))
+    receipt = await runtime.bus.emit("session.message.delta", CHUNK, TENANT)
+    assert [(str(place.channel), place.seq, place.epoch) for place in receipt.placements] == [("session:s", None, None)]
+    assert shown == [receipt.id]
+    assert await runtime.log.head(*SESSION) is None
+    await eventually(lambda: heard == [receipt.id])
+
+
+async def test_a_list_may_hold_both_kinds(runtime: Runtime) -> None:
+    """What is stored comes first, and a list that is refused shows nothing."""
+    frames: list[tuple[list[int], list[str]]] = []
+
+    def take(frame: Frame) -> None:
+        frames.append(([message.seq for message in frame.messages], [each.id for each in frame.ephemeral]))
+
+    def event(kind: str, id: str, **payload: object) -> Event:
+        return Event.create(kind, payload, TENANT, id=id, emitted_by="tests")
+
+    await runtime.hub.attach(SESSION, take)
+    chunk, final = event("session.message.delta", "c", **CHUNK), event("session.message", "f", sessionId="s")
+    receipts = await runtime.bus.emit_many([chunk, final, chunk])
+    assert [[place.seq for place in receipt.placements] for receipt in receipts] == [[None], [1], [None]]
+    await eventually(lambda: frames == [([1], []), ([], ["c"])])
+    with pytest.raises(Conflict):
+        await runtime.bus.emit_many([chunk, event("session.message", "f", sessionId="s", text="other")])
+    await asyncio.sleep(0.05)
+    assert len(frames) == 2

@@ -16,7 +16,7 @@ def test_every_series_is_there_from_the_start_and_labels_are_a_closed_set() -> N
     """A rate needs a zero to begin at; and nothing that comes from outside is a label."""
     labels = {(key, value) for metric in ours() for sample in metric.samples for key, value in sample.labels.items()}
     assert {(key, value) for key, value in labels if key != "le"} == {
-        *(("outcome", value) for value in ("stored", "duplicate", "refused", "unavailable", "failed")),
+        *(("outcome", value) for value in ("stored", "duplicate", "ephemeral", "refused", "unavailable", "failed")),
         *(("kind", value) for value in ("fresh", "resume", "gap", "reset")),
     }
 

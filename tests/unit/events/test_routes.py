@@ -65,3 +65,21 @@ def test_an_apps_own_route_comes_first() -> None:
     routes = Routes([Route("project.audit.", ChannelType.SYSTEM, "auditId")])
     assert [str(c) for c in routes.resolve(event("project.audit.done", auditId="a1")).channels] == ["system:a1"]
     assert [str(c) for c in routes.resolve(event("project.updated", projectId="p1")).channels] == ["project:p1"]
+
+
+def test_chunks_of_a_message_are_ephemeral_and_the_message_is_durable() -> None:
+    """They go to the same channel."""
+    chunk = event("session.message.delta", sessionId="s", messageId="m", index=0, text="Hel")
+    for made, durable in ((chunk, False), (event("session.message", sessionId="s", messageId="m"), True)):
+        routing = Routes().resolve(made)
+        assert ([str(channel) for channel in routing.channels], routing.durable) == (["session:s"], durable)
+
+
+@pytest.mark.parametrize("missing", ["messageId", "index", "sessionId"])
+def test_a_chunk_that_nobody_could_place_is_refused(missing: str) -> None:
+    """Naming what is missing."""
+    payload = {"sessionId": "s", "messageId": "m", "index": 0, "text": "Hel"}
+    del payload[missing]
+    with pytest.raises(InvalidEvent) as caught:
+        Routes().resolve(event("session.message.delta", **payload), prefix="[2].")
+    assert caught.value.field == f"[2].payload.{missing}"

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.messages import Message
+from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
 
 TENANT = uuid.UUID(int=3)
@@ -63,3 +63,15 @@ def test_wire_names_read_back() -> None:
     for wrong in ("", "project:abc", f"{TENANT}:planet:x"):
         with pytest.raises(ValueError, match=r".+"):
             parse_wire_channel(wrong)
+
+
+def test_an_ephemeral_message_travels_without_a_number() -> None:
+    """And nobody can give it one on the way."""
+    signer = Signer("secret")
+    sent = Ephemeral(TENANT, CHANNEL, "id-1", "session.message.delta", {"index": 0}, 1_700_000_000_000)
+    wire = signer.to_wire(sent, "worker-1")
+    assert signer.from_wire(NAME, wire) == sent
+    numbered = {**wire.headers, "seq": "1", "epoch": "epoch-1"}
+    assert signer.from_wire(NAME, dataclasses.replace(wire, headers=numbered)) is None
+    stripped = {name: value for name, value in signer.to_wire(MESSAGE, "w").headers.items() if name == "signature"}
+    assert signer.from_wire(NAME, dataclasses.replace(signer.to_wire(MESSAGE, "w"), headers=stripped)) is None

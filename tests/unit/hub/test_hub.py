@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import DatabaseUnavailable
-from realtime_ui.core.messages import Head, Message
+from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.hub.hub import Frame, RealtimeHub
 from realtime_ui.persistence.event_log import ChannelKey
@@ -250,6 +250,35 @@ async def test_an_attach_that_fails_leaves_nothing_behind() -> None:
         assert stage.seqs == [1]
 
 
+def ephemeral(number: int) -> Ephemeral:
+    """A numbered one."""
+    return Ephemeral(*KEY, f"e{number}", "session.message.delta", {"index": number}, 1)
+
+
+async def test_ephemeral_messages_share_the_frames_and_take_no_number() -> None:
+    """They are handed on once, to who is there, and to nobody later."""
+    async with Stage() as stage:
+        stage.hub.deliver([ephemeral(0)])
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver([ephemeral(1)])
+        stage.hub.deliver([*stage.shelf.append(), ephemeral(2), ephemeral(3)])
+        await stage.clock.advance(0.03)
+        shown = [([m.seq for m in frame.messages], [e.id for e in frame.ephemeral]) for frame in stage.frames]
+        assert shown == [([], ["e1"]), ([1], ["e2", "e3"])]
+        await stage.hub.attach(KEY, lambda frame: shown.append(([], ["again"])))
+        await stage.clock.advance(5)
+        assert len(shown) == 2
+
+
+async def test_an_ephemeral_message_comes_over_the_wire_too() -> None:
+    """From another worker, signed; or from this one, a second time."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        for _ in range(2):
+            await stage.provider.publish(wire_channel(*KEY), stage.signer.to_wire(ephemeral(7), "other"))
+        assert [e.id for frame in stage.frames for e in frame.ephemeral] == ["e7"]
+
+
 FATES = st.lists(
     st.tuples(st.integers(1, 4), st.sampled_from(["deliver", "drop", "double", "late"]), st.integers(0, 40)),
     min_size=1,
@@ -260,11 +289,16 @@ FATES = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(FATES)
 async def test_whatever_the_wire_does_the_feed_is_the_log(fates: list[tuple[int, str, int]]) -> None:
-    """Dropped, doubled, late and reordered: every message once, in order, within one sweep."""
+    """Dropped, doubled, late and reordered: every message once, in order, within one sweep.
+
+    Ephemeral ones between them come once, or not at all where the wire loses them.
+    """
     async with Stage() as stage:
         await stage.hub.attach(KEY, stage.take)
         late: list[Message] = []
-        for count, fate, pause_ms in fates:
+        for number, (count, fate, pause_ms) in enumerate(fates):
+            for _ in range({"drop": 0, "double": 2}.get(fate, 1)):
+                stage.hub.deliver([ephemeral(number)])
             for message in stage.shelf.append(count):
                 if fate == "late":
                     late.append(message)
@@ -279,6 +313,8 @@ async def test_whatever_the_wire_does_the_feed_is_the_log(fates: list[tuple[int,
         await stage.clock.advance(2.5)
         await settle()
         assert stage.seqs == [message.seq for message in stage.shelf.messages]
+        brought = [each.id for frame in stage.frames for each in frame.ephemeral]
+        assert brought == [f"e{number}" for number, (_, fate, _) in enumerate(fates) if fate != "drop"]
 
 
 async def test_the_lag_is_how_long_something_known_has_not_been_handed_on() -> None:
