@@ -1,13 +1,16 @@
 """The parent process: what it starts, restarts, refuses and ends."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -87,6 +90,57 @@ async def test_a_killed_database_comes_back_and_emits_ride_it_out(own_process: P
         page = await client.history("project:x", after=0)
     assert [message["id"] for message in page["messages"]] == ["before", "while it is away", "after"]
     assert own_process.end() < 10
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 200 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+async def test_a_full_disk_refuses_emits_for_as_long_as_it_is_full(app: App, small_disk: Path, tmp_path: Path) -> None:
+    """With 503, whatever PostgreSQL makes of it; with room again all goes on, and nothing answered is missing."""
+    process = Process(ROOT, {"DATA_DIR": str(small_disk / "data")}, tmp_path / "output", app.process.port)
+    app.process.end()
+    try:
+        process.start()
+        of_its_data(process, "users", "add", "ada@northwind.test", "--tenant", "Northwind", "--admin")
+        key = of_its_data(process, "keys", "add", "tests")
+        filler = small_disk / "filler"
+        with filler.open("wb") as file, suppress(OSError):
+            while True:
+                file.write(b"x" * 1_000_000)
+        answered: list[str] = []
+        event = {"type": "project.updated", "payload": {"projectId": "x", "text": os.urandom(25_000).hex()}}
+        async with httpx.AsyncClient(base_url=process.url, headers={"Authorization": f"Bearer {key}"}) as http:
+            async with asyncio.timeout(90):
+                status = 202
+                while status == 202:
+                    name = f"event {len(answered)}"
+                    response = await http.post("/api/events", json={**event, "id": name}, timeout=30)
+                    status = response.status_code
+                    answered += [name] if status == 202 else []
+            assert status == 503
+            assert int(response.headers["retry-after"]) >= 1
+            assert (await http.get("/api/health")).status_code == 200
+        filler.unlink()
+        async with EventClient(process.url, key, patience_s=60) as client:
+            await client.emit("project.updated", {"projectId": "x"}, id="with room again")
+            stored: list[str] = []
+            while page := (await client.history("project:x", after=len(stored), limit=50))["messages"]:
+                stored += [message["id"] for message in page]
+        in_doubt = [name]
+        assert stored in ([*answered, "with room again"], [*answered, *in_doubt, "with room again"])
+        assert process.end() < 10
+    finally:
+        app.process.start()
 
 
 def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(own_process: Process) -> None:
