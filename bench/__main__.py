@@ -6,6 +6,7 @@ Every figure is told with its limit; nothing fails here, and no test asserts tha
 import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from playwright.async_api import async_playwright
 
 from bench.stage import Ground, ground, server, tabs
 from tests import chromium
+from tests.app import ROOT
 
 TABS, RATE, SECONDS, ROUNDS = 100, 20, 10, 3
 CROWD = 500
@@ -143,6 +145,35 @@ def memory(base: Ground) -> None:
     verdict("memory, ours / bare Reflex tab", ours / bare, 1.15)
 
 
+def stopped(base: Ground) -> None:
+    """What readers who stopped cost, each on a channel of its own, so that nothing is shared."""
+    readers, size, rounds = 100, 60_000, 160
+    say(f"\nStopped readers: {readers}, each on its own channel, {rounds} events of {size // 1000} KB to each")
+    cookie = f"realtime_session={base.token}"
+    with server("ours", base) as target, httpx.Client(base_url=target.url, timeout=60) as http:
+        command = [sys.executable, "-m", "bench.stopped", target.url.replace("http", "ws"), cookie, str(readers)]
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            before = target.memory()
+            grown = []
+            text = "x" * size
+            for number in range(1, rounds + 1):
+                for start in range(0, readers, 50):
+                    body = [
+                        {"type": "project.updated", "payload": {"projectId": f"stopped-{each}", "text": text}}
+                        for each in range(start, start + 50)
+                    ]
+                    http.post("/api/events", json=body, headers={"Authorization": f"Bearer {base.key}"})
+                if number % (rounds // 4) == 0:
+                    time.sleep(2)
+                    grown.append((target.memory() - before) / 1e6)
+                    sent = number * size / 1e6
+                    say(f"  after {sent:.0f} MB to each: {grown[-1]:.0f} MB more in the server")
+            process.kill()
+    verdict("MB a reader in the end", grown[-1] / readers, 2.5)
+
+
 async def _ingest(url: str, key: str, seconds: float) -> float:
     event = {"type": "project.updated", "payload": {"projectId": "ingest", "changes": {"status": "in progress"}}}
     body = json.dumps([event] * 100)
@@ -225,6 +256,7 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "crowd": crowd,
     "length": length,
     "memory": memory,
+    "stopped": stopped,
     "ingest": ingest,
     "dom": to_dom,
 }

@@ -11,10 +11,12 @@ class Proxy:
 
     Args:
         target: the port on loopback that it forwards to; nobody need listen there yet.
+        port: the port to listen on; a free one when 0.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self._target = target
+        self._port = port
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._forgotten: set[asyncio.Task[None]] = set()
@@ -23,8 +25,8 @@ class Proxy:
         self._flowing.set()
 
     async def __aenter__(self) -> "Proxy":
-        """Listen on a free port."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        """Listen."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         return self
 
     async def __aexit__(

@@ -38,7 +38,7 @@ PAGE_BYTES = 256_000
 SESSIONS_INTERVAL_S = 30.0
 QUEUES_INTERVAL_S = 1.0
 HOPELESS = 4
-"""A socket whose queue grows to so many times the bound, in its rooms or not, is hung up."""
+"""A socket whose queue grows by so many times the bound after it left its rooms is hung up."""
 
 
 class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
@@ -136,7 +136,6 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             key = (tab.person.tenant, wish.channel)
             begins = key not in tab.channels
             await self._subscriptions.watch(tab, key, wish.states)
-            tab.behind = False
             head = await self._log.head(*key) or Head("", 1, 0)
             after, reset = wish.begin(head)
             rows = await self._log.read(*key, after=after, limit=PAGE, max_bytes=PAGE_BYTES)
@@ -263,12 +262,14 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
     async def _check_queue(self, tab: Tab) -> None:
         socket = self._engine_socket(tab.sid)
         queued = queued_bytes(socket) if socket is not None else 0
-        if queued > HOPELESS * self._max_queued_bytes:
-            logger.warning("A socket that does not read had %s bytes waiting and was hung up", queued)
+        if queued <= self._max_queued_bytes:
+            tab.behind = 0
+        elif tab.behind and queued > tab.behind + HOPELESS * self._max_queued_bytes:
+            logger.warning("A socket that asks and does not read had %s bytes waiting and was hung up", queued)
             await hang_up(socket)
-        elif queued > self._max_queued_bytes and not tab.behind:
+        elif tab.channels or not tab.behind:
             logger.info("A socket has %s bytes waiting; it leaves its rooms until it has read them", queued)
-            tab.behind = True
+            tab.behind = tab.behind or queued
             metrics.QUEUE_BOUNDS_HIT.inc()
             await self._subscriptions.release_all(tab)
             await self.leave_room(tab.sid, Audience.of(tab.person).room)

@@ -36,8 +36,8 @@ class Tab:
     sid: str
     person: Person
     token: str | None
-    behind: bool = False
-    """Its queue passed the bound: it is out of its rooms until it subscribes again."""
+    behind: int = 0
+    """How many bytes waited for it when it left its rooms for being too slow; 0 once it has read them."""
     channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
 
 
