@@ -93,6 +93,7 @@ class _Encoded(EnginePacket):  # type: ignore[misc]
     def __init__(self, data: str) -> None:
         super().__init__(MESSAGE, data)
         self.text: str = super().encode()
+        self.data = self.text  # one copy, however long it waits
 
     def encode(self, b64: bool = False) -> str:
         """Give the text made at the start."""
