@@ -22,10 +22,11 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Head, Json
 from realtime_ui.hub.fanout import hang_up, queued_bytes, send_to_room
-from realtime_ui.hub.hub import Frame, RealtimeHub
+from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.lobby import Audience, Lobby
 from realtime_ui.hub.subscribe import SubscribeRequest
 from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_of
+from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.event_log import EventLog
 

@@ -1,15 +1,14 @@
 """The hub: one per worker. Brings each watched channel's messages into order and hands them on in frames.
 
-Messages come from this worker's bridge and from the provider, possibly doubled, reordered or lost.
-`seq <= last` is dropped; a hole waits a moment for a straggler and is then read from the log; a sweep
-compares every watched channel with its head, so that a loss makes a feed slower, never wrong.
+Messages come from this worker's bridge and from the provider, possibly doubled, reordered or lost. A hole
+waits a moment for a straggler and is then read from the log; a sweep compares every watched channel with its
+head, so that a loss makes a feed slower, never wrong.
 """
 
 import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -19,6 +18,7 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
+from realtime_ui.hub.watched import Frame, Sink, Watched
 from realtime_ui.persistence.event_log import ChannelKey
 from realtime_ui.providers.base import RealtimeProvider, WireMessage
 
@@ -26,26 +26,6 @@ logger = logging.getLogger(__name__)
 
 PAGE = 500
 PAGE_BYTES = 256_000
-EARLY_LIMIT = 1_000
-RECENT_LIMIT = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Consecutive messages of one channel, and ephemeral ones beside them.
-
-    Without either it says that only the epoch changed.
-    """
-
-    tenant: uuid.UUID
-    channel: ChannelName
-    epoch: str
-    messages: tuple[Message, ...]
-    ephemeral: tuple[Ephemeral, ...] = ()
-
-
-Sink = Callable[[Frame], None]
-"""Called with every frame of a channel, in order; must not block."""
 
 
 class LogReader(Protocol):
@@ -64,26 +44,6 @@ class LogReader(Protocol):
     ) -> list[Message]:
         """A page of a channel, oldest first."""
         ...
-
-
-@dataclass(slots=True)
-class _Watched:
-    """A channel that somebody here watches."""
-
-    key: ChannelKey
-    sinks: dict[Sink, int] = field(default_factory=dict)  # with how often each attached
-    ready: bool = False
-    attached: bool = False
-    epoch: str = ""
-    last: int = 0
-    seen: int = 0  # the highest seq known to exist
-    early: dict[int, Message] = field(default_factory=dict)
-    buffer: list[Message] = field(default_factory=list)
-    ephemeral: list[Ephemeral] = field(default_factory=list)
-    recent: dict[str, None] = field(default_factory=dict)  # the ids of ephemeral messages, oldest first
-    window_open: bool = False
-    reading: "asyncio.Task[None] | None" = None
-    behind_since: float | None = None  # while it knows of a message that it has not handed on
 
 
 class RealtimeHub:
@@ -120,7 +80,7 @@ class RealtimeHub:
         self._frame_window_s = frame_window_s
         self._gap_wait_s = gap_wait_s
         self._sweep_interval_s = sweep_interval_s
-        self._watched: dict[ChannelKey, _Watched] = {}
+        self._watched: dict[ChannelKey, Watched] = {}
         self._locks: WeakValueDictionary[ChannelKey, asyncio.Lock] = WeakValueDictionary()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -169,15 +129,15 @@ class RealtimeHub:
 
     def deliver(self, messages: Sequence[Message | Ephemeral]) -> None:
         """Take messages from this worker's bridge, or from the wire: committed ones, and ephemeral ones."""
-        touched: dict[ChannelKey, _Watched] = {}
+        touched: dict[ChannelKey, Watched] = {}
         for message in messages:
             watched = self._watched.get((message.tenant, message.channel))
             if watched is None:
                 continue
-            if isinstance(message, Message):
-                self._accept(watched, message)
-            else:
-                self._accept_ephemeral(watched, message)
+            if isinstance(message, Ephemeral):
+                watched.accept_ephemeral(message)
+            elif not watched.accept(message):
+                self._read(watched)
             touched[watched.key] = watched
         for watched in touched.values():
             self._flush(watched)
@@ -195,17 +155,18 @@ class RealtimeHub:
             lock = self._locks[key] = asyncio.Lock()
         return lock
 
-    async def _open(self, key: ChannelKey) -> _Watched:
-        watched = self._watched[key] = _Watched(key)
+    async def _open(self, key: ChannelKey) -> Watched:
+        watched = self._watched[key] = Watched(key)
         try:
             await self._attach_to_wire(watched)
-            self._begin_at(watched, await self._log.head(*key))
+            if not watched.begin_at(await self._log.head(*key)):
+                self._read(watched)
         except BaseException:
             await self._close(watched)
             raise
         return watched
 
-    async def _close(self, watched: _Watched) -> None:
+    async def _close(self, watched: Watched) -> None:
         self._watched.pop(watched.key, None)
         if watched.reading:
             watched.reading.cancel()
@@ -214,7 +175,7 @@ class RealtimeHub:
         except RealtimeError as error:
             logger.warning("Detaching %s failed: %s", watched.key[1], error)
 
-    async def _attach_to_wire(self, watched: _Watched) -> None:
+    async def _attach_to_wire(self, watched: Watched) -> None:
         try:
             await self._provider.subscribe(wire_channel(*watched.key), self._on_wire)
             watched.attached = True
@@ -222,68 +183,20 @@ class RealtimeHub:
             # The sweep feeds the channel from the log and tries again.
             logger.warning("Attaching %s failed, the sweep goes on: %s", watched.key[1], error)
 
-    def _begin_at(self, watched: _Watched, head: Head | None) -> None:
-        watched.epoch, watched.last = (head.epoch, head.last) if head else ("", 0)
-        watched.ready = True
-        early, watched.early = watched.early, {}
-        for seq in sorted(early):
-            self._accept(watched, early[seq])
-        self._flush(watched)
-
-    def _accept(self, watched: _Watched, message: Message) -> None:
-        if not watched.ready:
-            watched.early[message.seq] = message
-            return
-        if message.epoch != watched.epoch:
-            if watched.epoch == "":  # the channel's first event
-                watched.epoch = message.epoch
-            else:
-                self._read(watched)
-                return
-        if message.seq <= watched.last:
-            return
-        watched.seen = max(watched.seen, message.seq)
-        if message.seq > watched.last + 1:
-            if len(watched.early) < EARLY_LIMIT:
-                watched.early[message.seq] = message
-            self._read(watched)
-            return
-        self._push(watched, message)
-        while following := watched.early.pop(watched.last + 1, None):
-            self._push(watched, following)
-
-    def _accept_ephemeral(self, watched: _Watched, message: Ephemeral) -> None:
-        """Take an ephemeral message once: what this worker emits comes back over the wire."""
-        if not watched.ready or message.id in watched.recent or len(watched.ephemeral) >= EARLY_LIMIT:
-            return
-        watched.recent[message.id] = None
-        if len(watched.recent) > RECENT_LIMIT:
-            del watched.recent[next(iter(watched.recent))]
-        watched.ephemeral.append(message)
-
-    def _push(self, watched: _Watched, message: Message) -> None:
-        watched.last = message.seq
-        if message.seq >= watched.seen:
-            watched.behind_since = None
-        watched.buffer.append(message)
-
-    def _flush(self, watched: _Watched) -> None:
+    def _flush(self, watched: Watched) -> None:
         """Send what has gathered, unless a frame went out less than a window ago; then the window's end does."""
-        if watched.window_open or not (watched.buffer or watched.ephemeral):
+        if watched.window_open or not (frame := watched.take()):
             return
-        messages, watched.buffer = tuple(watched.buffer), []
-        ephemeral, watched.ephemeral = tuple(watched.ephemeral), []
-        self._hand_on(watched, messages, ephemeral)
+        self._hand_on(watched, frame)
         if self._frame_window_s:
             watched.window_open = True
             self._clock.call_later(self._frame_window_s, lambda: self._end_window(watched))
 
-    def _end_window(self, watched: _Watched) -> None:
+    def _end_window(self, watched: Watched) -> None:
         watched.window_open = False
         self._flush(watched)
 
-    def _hand_on(self, watched: _Watched, messages: tuple[Message, ...], ephemeral: tuple[Ephemeral, ...] = ()) -> None:
-        frame = Frame(*watched.key, watched.epoch, messages, ephemeral)
+    def _hand_on(self, watched: Watched, frame: Frame) -> None:
         metrics.FRAMES.inc()
         for sink in list(watched.sinks):
             try:
@@ -291,14 +204,14 @@ class RealtimeHub:
             except Exception:
                 logger.exception("A sink of %s failed", watched.key[1])
 
-    def _read(self, watched: _Watched) -> None:
+    def _read(self, watched: Watched) -> None:
         """See to it that a hole (or a new epoch) is looked up in the log, by one task per channel."""
         if watched.behind_since is None:
             watched.behind_since = self._clock.monotonic()
         if watched.reading is None or watched.reading.done():
             watched.reading = asyncio.create_task(self._read_holes(watched), name=f"hub-read {watched.key[1]}")
 
-    async def _read_holes(self, watched: _Watched) -> None:
+    async def _read_holes(self, watched: Watched) -> None:
         await self._clock.sleep(self._gap_wait_s)
         try:
             head = await self._log.head(*watched.key)
@@ -307,30 +220,22 @@ class RealtimeHub:
             if watched.epoch == "":  # it had no event when we attached
                 watched.epoch = head.epoch
             if head.epoch != watched.epoch:
-                self._restart(watched, head)
+                watched.restart_at(head)
+                self._hand_on(watched, Frame(*watched.key, head.epoch, ()))  # every tab starts over
                 return
+            watched.last = max(watched.last, head.first - 1)  # tabs show what is no longer kept as a gap
             if watched.last < head.last:
                 metrics.HUB_GAPS_FILLED.inc()
             while watched.last < max(head.last, watched.seen):
                 before = watched.last
-                for message in await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES):
-                    if message.seq != watched.last + 1 and watched.last + 1 < head.first:
-                        watched.last = message.seq - 1  # pruned below: tabs show the gap themselves
-                    self._accept(watched, message)
+                page = await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES)
+                watched.accept_from_log(page)
                 self._flush(watched)
                 if watched.last == before:
                     return
             watched.behind_since = None
         except RealtimeError as error:
             logger.warning("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
-
-    def _restart(self, watched: _Watched, head: Head) -> None:
-        """The log counts anew: begin at its head and let every tab start over."""
-        watched.epoch, watched.last, watched.seen = head.epoch, head.last, head.last
-        watched.behind_since = None
-        watched.early.clear()
-        watched.buffer.clear()
-        self._hand_on(watched, ())
 
     async def _sweep_forever(self) -> None:
         while True:

@@ -9,7 +9,8 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RateLimited
 from realtime_ui.core.messages import Message
 from realtime_ui.core.principals import Person
-from realtime_ui.hub.hub import Frame, RealtimeHub, Sink
+from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.watched import Frame, Sink
 from realtime_ui.persistence.event_log import ChannelKey
 
 

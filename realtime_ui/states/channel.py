@@ -18,8 +18,8 @@ import reflex as rx
 from realtime_ui.access.policy import Action, require
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Json, Message, Receipt
-from realtime_ui.hub.hub import Frame
 from realtime_ui.hub.subscriptions import StateSink
+from realtime_ui.hub.watched import Frame
 from realtime_ui.runtime import current
 from realtime_ui.states.client_vars import ClientVar
 from realtime_ui.states.principal import person_of

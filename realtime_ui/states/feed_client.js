@@ -136,7 +136,7 @@ class Feed {
     }
     const fresh = frame.rows.filter((row) => row.seq > this.last);
     if (fresh.length === 0) return true;
-    if (fresh[0].seq !== this.last + 1) return false;
+    if (fresh.some((row, index) => row.seq !== this.last + 1 + index)) return false;
     this.append(this.store.value.rows, fresh);
     return true;
   }

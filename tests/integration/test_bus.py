@@ -11,7 +11,7 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, InvalidEvent
 from realtime_ui.core.messages import Event
 from realtime_ui.events.wire import wire_channel
-from realtime_ui.hub.hub import Frame
+from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.group_writer import Entry
 from realtime_ui.providers.base import WireMessage
 from realtime_ui.runtime import Runtime

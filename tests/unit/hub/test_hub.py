@@ -12,7 +12,8 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import DatabaseUnavailable
 from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.events.wire import Signer, wire_channel
-from realtime_ui.hub.hub import Frame, RealtimeHub
+from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.event_log import ChannelKey
 from realtime_ui.providers.base import WireMessage
 from realtime_ui.providers.memory import MemoryProvider
@@ -356,3 +357,18 @@ async def test_what_the_hub_mends_is_counted() -> None:
         assert stage.seqs == [1]
         after = [REGISTRY.get_sample_value(name) or 0 for name in names]
         assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 1]
+
+
+async def test_a_channel_whose_missing_messages_are_all_gone_goes_on() -> None:
+    """Nothing is asked for again and again, and the lag ends."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.append(5)
+        stage.shelf.first = 6
+        await stage.clock.advance(2.5)
+        reads = stage.shelf.reads
+        await stage.clock.advance(6)
+        assert stage.shelf.reads == reads
+        assert stage.hub.lag_s == 0
+        stage.hub.deliver(stage.shelf.append())
+        assert stage.seqs == [6]

@@ -12,7 +12,7 @@ import reflex as rx
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.messages import Message
-from realtime_ui.hub.hub import Frame
+from realtime_ui.hub.watched import Frame
 from realtime_ui.states import channel as module
 from realtime_ui.states.channel import ChannelState, StateSinks
 from realtime_ui.states.connection import ConnectionState
