@@ -20,9 +20,9 @@ START_S = 120
 PASSWORD = "a long enough password"
 
 
-async def until_it_answers(url: str) -> None:
-    """Wait until a server does, for at most 30 s."""
-    async with asyncio.timeout(30), httpx.AsyncClient() as http:
+async def until_it_answers(url: str, *, seconds: float = 30) -> None:
+    """Wait until a server does, for at most so many seconds."""
+    async with asyncio.timeout(seconds), httpx.AsyncClient() as http:
         while True:
             with suppress(httpx.TransportError):
                 if (await http.get(f"{url}/ping")).is_success:
@@ -155,12 +155,8 @@ class App:
             process.output.unlink()
 
     def cookie(self, email: str) -> str:
-        """A signed-in session's `Cookie` header, from the real form post."""
-        form = {"email": email, "password": PASSWORD}
-        response = httpx.post(f"{self.url}/api/sign-in", data=form, headers={"Origin": self.url})
-        assert response.status_code == 303, response.text
-        assert "problem" not in response.headers["location"], response.headers["location"]
-        return f"realtime_session={response.cookies['realtime_session']}"
+        """A signed-in session's `Cookie` header."""
+        return sign_in(self.url, email)
 
     def emit(self, *events: tuple[str, dict[str, object]], key: str | None = None) -> list[dict[str, object]]:
         """Emit events in one list; returns their receipts."""
@@ -172,9 +168,18 @@ class App:
         return receipts
 
 
-def command(database_url: str, *arguments: str) -> str:
-    """Run the command line against a database; returns what it printed."""
-    environment = {**os.environ, "DATABASE_URL": database_url, "REALTIME_PASSWORD": PASSWORD}
+def sign_in(url: str, email: str) -> str:
+    """The `Cookie` header of a new session, from the real form post."""
+    form = {"email": email, "password": PASSWORD}
+    response = httpx.post(f"{url}/api/sign-in", data=form, headers={"Origin": url})
+    assert response.status_code == 303, response.text
+    assert "problem" not in response.headers["location"], response.headers["location"]
+    return f"realtime_session={response.cookies['realtime_session']}"
+
+
+def command(database_url: str, *arguments: str, **settings: str) -> str:
+    """Run the command line against a database ("": the embedded one in DATA_DIR); returns what it printed."""
+    environment = {**os.environ, "DATABASE_URL": database_url, "REALTIME_PASSWORD": PASSWORD, **settings}
     done = subprocess.run(
         [sys.executable, "-m", "realtime_ui", *arguments],
         cwd=ROOT,

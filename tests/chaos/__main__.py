@@ -1,0 +1,23 @@
+"""`make chaos`: the long form. CHAOS_SECONDS (1200) and CHAOS_SEED (any) are read from the environment."""
+
+import asyncio
+import os
+import random
+import sys
+
+from tests.chaos.run import Plan, run
+
+
+def main() -> int:
+    """Run, print the report; 1 when something was not so as promised."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+    seconds = float(os.environ.get("CHAOS_SECONDS") or 1200)
+    sys.stdout.write(f"Chaos for {seconds:.0f} s, CHAOS_SEED={seed}\n")
+    sys.stdout.flush()
+    report = asyncio.run(run(Plan(seed=seed, seconds=seconds, longest_s=60, pause_s=(1, 10), settle_s=120)))
+    sys.stdout.write(f"{report}\n")
+    return 1 if report.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What goes wrong: each fault begins, holds for a while, and is healed, whatever happens meanwhile."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import psutil
+
+from tests.chaos.browser import BrowserWatcher
+from tests.chaos.stage import Stage
+from tests.proxy import Proxy
+
+STEADY = "steady"
+"""The line of the watchers that nobody cuts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What faults can strike.
+
+    Args:
+        stage: the app.
+        lines: the networks of the raw watchers, by name.
+        browsers: each behind a network of its own.
+    """
+
+    stage: Stage
+    lines: dict[str, Proxy]
+    browsers: Sequence[BrowserWatcher]
+
+    @property
+    def networks(self) -> dict[str, Proxy]:
+        """Every network, by the name of the line or browser behind it."""
+        return self.lines | {browser.name: browser.proxy for browser in self.browsers}
+
+
+Strike = Callable[[Scene, random.Random], AbstractAsyncContextManager[str]]
+"""A fault: in force inside the block; gives the name of the line or browser that it strikes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind of fault.
+
+    Args:
+        name: for reports.
+        strike: what it does.
+        longest_s: for how long at most; 0 for what is done at once.
+        weight: how often beside the others.
+    """
+
+    name: str
+    strike: Strike
+    longest_s: float
+    weight: float = 1.0
+
+
+def _killed(processes: Callable[[Stage, random.Random], Iterable[psutil.Process]]) -> Strike:
+    @asynccontextmanager
+    async def strike(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+        _signal(processes(scene.stage, dice), signal.SIGKILL)
+        yield STEADY
+
+    return strike
+
+
+def _frozen(processes: Callable[[Stage], Sequence[psutil.Process]]) -> Strike:
+    @asynccontextmanager
+    async def strike(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+        frozen = processes(scene.stage)
+        _signal(frozen, signal.SIGSTOP)
+        try:
+            yield STEADY
+        finally:
+            _signal(frozen, signal.SIGCONT)
+
+    return strike
+
+
+@asynccontextmanager
+async def _cut(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """A network is gone: connections break, new ones are refused."""
+    name = dice.choice(sorted(scene.networks))
+    scene.networks[name].cut()
+    try:
+        yield name
+    finally:
+        scene.networks[name].restore()
+
+
+@asynccontextmanager
+async def _hang(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """A network carries nothing: connections stay open on both sides, as when a train enters a tunnel."""
+    name = dice.choice(sorted(scene.networks))
+    scene.networks[name].hang()
+    try:
+        yield name
+    finally:
+        scene.networks[name].restore()
+
+
+@asynccontextmanager
+async def _freeze_browser(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """A laptop is closed: the browser stands still, its connections open."""
+    browser = dice.choice(scene.browsers)
+    frozen = await asyncio.to_thread(browser.processes)
+    _signal(frozen, signal.SIGSTOP)
+    try:
+        yield browser.name
+    finally:
+        _signal(frozen, signal.SIGCONT)
+
+
+def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _one_of(processes: Sequence[psutil.Process], dice: random.Random) -> Sequence[psutil.Process]:
+    return [dice.choice(processes)] if processes else []
+
+
+SERVER_FAULTS = (
+    Fault("SIGKILL of the parent", _killed(lambda stage, dice: stage.parent()), 0),
+    Fault("SIGKILL of the worker", _killed(lambda stage, dice: stage.worker()), 0, weight=2),
+    Fault("SIGKILL of PostgreSQL", _killed(lambda stage, dice: stage.postmaster()), 0),
+    Fault(
+        "SIGKILL of a PostgreSQL backend",
+        _killed(lambda stage, dice: _one_of(stage.backends(), dice)),
+        0,
+    ),
+    Fault("SIGSTOP of the parent", _frozen(lambda stage: stage.parent()), 8),
+    Fault("SIGSTOP of the worker", _frozen(lambda stage: stage.worker()), 8, weight=2),
+    Fault("SIGSTOP of PostgreSQL", _frozen(lambda stage: [*stage.postmaster(), *stage.backends()]), 8, weight=2),
+)
+"""Felt by every watcher."""
+
+NETWORK_FAULTS = (
+    Fault("network cut", _cut, 60, weight=3),
+    Fault("network hung", _hang, 60, weight=2),
+    Fault("browser frozen", _freeze_browser, 30),
+)
+"""Felt by those on one line."""

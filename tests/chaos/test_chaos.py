@@ -1,0 +1,19 @@
+"""The short form of the chaos run: every kind of fault at least once, within about a minute."""
+
+import os
+import random
+import sys
+
+from tests.chaos.faults import NETWORK_FAULTS, SERVER_FAULTS
+from tests.chaos.run import Plan, run
+
+
+async def test_nothing_is_lost_doubled_or_out_of_order_whatever_dies() -> None:
+    """Every watcher's list equals the log, and the log what was answered with 202."""
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+    report = await run(Plan(seed=seed, seconds=45, longest_s=6, pause_s=(1, 4), browsers=2))
+    sys.stdout.write(f"\n{report}\n")
+    assert report.findings == [], str(report)
+    assert {each.fault.name for each in report.struck} == {fault.name for fault in (*SERVER_FAULTS, *NETWORK_FAULTS)}
+    assert report.stored >= len(report.sent.seqs) > 0
+    assert report.tally.deliveries > report.stored

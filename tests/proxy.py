@@ -1,0 +1,98 @@
+"""The network between a browser and the app: a TCP proxy on loopback that can be cut and hung."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+
+CHUNK = 65_536
+
+
+class Proxy:
+    """An async context manager; forwards inside the block.
+
+    Args:
+        target: the port on loopback that it forwards to; nobody need listen there yet.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._is_cut = False
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+
+    async def __aenter__(self) -> "Proxy":
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop all connections and listen no more."""
+        assert self._server is not None
+        self.cut()
+        self._server.close()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def cut(self) -> None:
+        """Drop the open connections, and every new one at once: a network that is gone."""
+        self._is_cut = True
+        for connection in self._connections:
+            connection.cancel()
+
+    def hang(self) -> None:
+        """Keep connections open and forward nothing: a half-open socket, on both sides."""
+        self._flowing.clear()
+
+    def restore(self) -> None:
+        """Accept and forward again; what a hang held back goes out first."""
+        self._is_cut = False
+        self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        writers = [writer]
+        try:
+            if self._is_cut:
+                return
+            await self._flowing.wait()
+            back, forth = await asyncio.open_connection("127.0.0.1", self._target)
+            writers.append(forth)
+            await self._forward_until_one_ends((reader, forth), (back, writer))
+        except OSError:
+            pass  # nobody listens, or one end was reset: the other one is, too
+        except asyncio.CancelledError:
+            if not self._is_cut:
+                raise
+        finally:
+            self._connections.discard(task)
+            for each in writers:
+                each.transport.abort()
+
+    async def _forward_until_one_ends(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        pumps = [asyncio.create_task(self._pump(reader, writer)) for reader, writer in ways]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(CHUNK):
+            await self._flowing.wait()
+            writer.write(data)
+            await writer.drain()
+        with suppress(OSError):
+            writer.write_eof()
+            await writer.drain()
