@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test lint unit bench clean
+.PHONY: help run dev demo test lint unit bench chaos soak clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -35,6 +35,12 @@ unit: $(VENV)/.test  ## The tests that need no browser
 
 bench: $(VENV)/.test browser  ## Measure against the contenders
 	$(BIN)/python -m bench
+
+chaos: $(VENV)/.test browser  ## Kill, freeze and cut everything for 20 minutes (CHAOS_SECONDS, CHAOS_SEED)
+	$(BIN)/python -m tests.chaos
+
+soak: $(VENV)/.test  ## Open and close 200 tabs for 30 minutes (SOAK_SECONDS, SOAK_TABS)
+	$(BIN)/python -m tests.chaos.soak
 
 clean:  ## Remove what was built
 	rm -rf $(VENV) .web

@@ -34,14 +34,16 @@ class Generator:
         key: an API key.
         rate: events a second in all.
         dice: which channel, how many in a list.
+        part: begins the ids of its events.
     """
 
-    def __init__(self, url: str, key: str, *, rate: float, dice: random.Random) -> None:
+    def __init__(self, url: str, key: str, *, rate: float, dice: random.Random, part: str = "event") -> None:
         self.sent = Sent()
         self._url = url
         self._key = key
         self._rate = rate
         self._dice = dice
+        self._part = part
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -70,8 +72,9 @@ class Generator:
         channel = self._dice.choice(CHANNELS)
         kind, _, identity = channel.partition(":")
         payload = {f"{kind}Id": identity, "changes": {"n": number}, "padding": PADDING}
-        self.sent.channels[f"event-{number}"] = channel
-        return {"type": f"{kind}.updated", "payload": payload, "id": f"event-{number}"}
+        event = {"type": f"{kind}.updated", "payload": payload, "id": f"{self._part}-{number}"}
+        self.sent.channels[f"{self._part}-{number}"] = channel
+        return event
 
     def _answered(self, receipts: Sequence[dict[str, Any]]) -> None:
         for receipt in receipts:
