@@ -1,7 +1,6 @@
 """The network between a browser and the app: a TCP proxy on loopback that can be cut and hung."""
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 
 CHUNK = 65_536
@@ -18,6 +17,7 @@ class Proxy:
         self._target = target
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._forgotten: set[asyncio.Task[None]] = set()
         self._is_cut = False
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -49,8 +49,12 @@ class Proxy:
             connection.cancel()
 
     def hang(self) -> None:
-        """Keep connections open and forward nothing: a half-open socket, on both sides."""
+        """Keep connections open and forward nothing, until `restore`."""
         self._flowing.clear()
+
+    def forget(self) -> None:
+        """Never again forward what is open now, nor say so: sockets half-open for good. New ones are as ever."""
+        self._forgotten |= self._connections
 
     def restore(self) -> None:
         """Accept and forward again; what a hang held back goes out first."""
@@ -68,7 +72,7 @@ class Proxy:
             await self._flowing.wait()
             back, forth = await asyncio.open_connection("127.0.0.1", self._target)
             writers.append(forth)
-            await self._forward_until_one_ends((reader, forth), (back, writer))
+            await self._forward_until_one_ends(task, (reader, forth), (back, writer))
         except OSError:
             pass  # nobody listens, or one end was reset: the other one is, too
         except asyncio.CancelledError:
@@ -76,11 +80,14 @@ class Proxy:
                 raise
         finally:
             self._connections.discard(task)
+            self._forgotten.discard(task)
             for each in writers:
                 each.transport.abort()
 
-    async def _forward_until_one_ends(self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-        pumps = [asyncio.create_task(self._pump(reader, writer)) for reader, writer in ways]
+    async def _forward_until_one_ends(
+        self, connection: "asyncio.Task[None]", *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    ) -> None:
+        pumps = [asyncio.create_task(self._pump(connection, reader, writer)) for reader, writer in ways]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -88,11 +95,14 @@ class Proxy:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, connection: "asyncio.Task[None]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         while data := await reader.read(CHUNK):
             await self._flowing.wait()
+            if connection in self._forgotten:
+                break
             writer.write(data)
             await writer.drain()
-        with suppress(OSError):
-            writer.write_eof()
-            await writer.drain()
+        if connection in self._forgotten:
+            await asyncio.Event().wait()  # until it is cancelled

@@ -5,6 +5,7 @@ import os
 import random
 import sys
 
+from tests.chaos.faults import FORGOTTEN, NETWORK_FAULTS
 from tests.chaos.run import Plan, run
 
 
@@ -14,7 +15,15 @@ def main() -> int:
     seconds = float(os.environ.get("CHAOS_SECONDS") or 1200)
     sys.stdout.write(f"Chaos for {seconds:.0f} s, CHAOS_SEED={seed}\n")
     sys.stdout.flush()
-    report = asyncio.run(run(Plan(seed=seed, seconds=seconds, longest_s=60, pause_s=(1, 10), settle_s=120)))
+    plan = Plan(
+        seed=seed,
+        seconds=seconds,
+        longest_s=60,
+        pause_s=(1, 10),
+        settle_s=240,
+        network_faults=(*NETWORK_FAULTS, FORGOTTEN),
+    )
+    report = asyncio.run(run(plan))
     sys.stdout.write(f"{report}\n")
     return 1 if report.findings else 0
 

@@ -103,6 +103,14 @@ async def _hang(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
+async def _forget(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """A network loses track of its connections, as when a router is replaced: both sides wait for nothing."""
+    name = dice.choice(sorted(scene.networks))
+    scene.networks[name].forget()
+    yield name
+
+
+@asynccontextmanager
 async def _freeze_browser(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
     """A laptop is closed: the browser stands still, its connections open."""
     browser = dice.choice(scene.browsers)
@@ -145,3 +153,6 @@ NETWORK_FAULTS = (
     Fault("browser frozen", _freeze_browser, 30),
 )
 """Felt by those on one line."""
+
+FORGOTTEN = Fault("connections forgotten", _forget, 0)
+"""Felt by those on one line until pings have gone unanswered for long enough: a minute and more."""

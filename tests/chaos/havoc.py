@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.faults import NETWORK_FAULTS, SERVER_FAULTS, Fault, Scene
+from tests.chaos.faults import SERVER_FAULTS, Fault, Scene
 
 SHORTEST_S = 0.5
 
@@ -22,10 +22,11 @@ class Struck:
 
 
 class Havoc:
-    """Every kind of fault once, in random order, and then at random until `until_s` has passed.
+    """Every kind of fault once, in random order, and then at random until the time is over.
 
     Args:
         scene: what is struck.
+        network_faults: what happens to networks and browsers, beside all that happens to the server.
         seed: the same seed, the same order, lengths and pauses.
         seconds: for how long faults begin; every kind happens once, however short that is.
         longest_s: no fault holds longer.
@@ -33,10 +34,18 @@ class Havoc:
     """
 
     def __init__(
-        self, scene: Scene, seed: int, *, seconds: float, longest_s: float, pause_s: tuple[float, float]
+        self,
+        scene: Scene,
+        network_faults: Sequence[Fault],
+        seed: int,
+        *,
+        seconds: float,
+        longest_s: float,
+        pause_s: tuple[float, float],
     ) -> None:
         self.struck: list[Struck] = []
         self._scene = scene
+        self._network_faults = network_faults
         self._seed = seed
         self._seconds = seconds
         self._longest_s = longest_s
@@ -46,7 +55,7 @@ class Havoc:
         """Strike until the time is over; then all is healed."""
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._lane(SERVER_FAULTS, random.Random(f"{self._seed}/server")))
-            lanes.create_task(self._lane(NETWORK_FAULTS, random.Random(f"{self._seed}/network")))
+            lanes.create_task(self._lane(self._network_faults, random.Random(f"{self._seed}/network")))
 
     async def _lane(self, faults: Sequence[Fault], dice: random.Random) -> None:
         until = time.monotonic() + self._seconds

@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright
 
 from realtime_ui.client import EventClient
 from tests.chaos.browser import BrowserWatcher
-from tests.chaos.faults import STEADY, Scene
+from tests.chaos.faults import NETWORK_FAULTS, STEADY, Fault, Scene
 from tests.chaos.generator import CHANNELS, Generator
 from tests.chaos.havoc import Havoc, Struck
 from tests.chaos.report import Report
@@ -40,6 +40,7 @@ class Plan:
         browsers: how many Chromiums.
         rate: events a second.
         settle_s: how long it may take, after the last fault, until all is whole.
+        network_faults: what happens to networks and browsers.
     """
 
     seed: int
@@ -50,6 +51,7 @@ class Plan:
     browsers: int = 3
     rate: float = 100
     settle_s: float = 60
+    network_faults: Sequence[Fault] = NETWORK_FAULTS
 
 
 async def run(plan: Plan) -> Report:
@@ -74,6 +76,7 @@ async def run(plan: Plan) -> Report:
         owned.push_async_callback(_end, [sending])
         havoc = Havoc(
             Scene(stage, lines, browsers),
+            plan.network_faults,
             plan.seed,
             seconds=plan.seconds,
             longest_s=plan.longest_s,
@@ -154,8 +157,8 @@ def _current(watcher: Watcher | BrowserWatcher) -> Sequence[Shown]:
 
 
 def _reaches_head(shown: Shown, log: Log) -> bool:
-    head = log[shown.channel].head
-    return head == 0 or (len(shown.seqs) > 0 and shown.seqs[-1] >= head)
+    last = shown.seqs[-1] if shown.seqs else shown.after or 0
+    return last >= log[shown.channel].head
 
 
 async def _check_watchers(

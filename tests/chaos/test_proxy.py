@@ -75,3 +75,17 @@ async def test_a_hang_keeps_connections_and_carries_nothing_until_restored() -> 
         writer.write(b"two")
         proxy.restore()
         assert await reader.readexactly(6) == b"onetwo"
+
+
+async def test_forgotten_connections_stay_open_and_dead_while_new_ones_work() -> None:
+    """Nobody is told."""
+    async with echo() as port, Proxy(port) as proxy, connected(proxy.port) as (reader, writer):
+        writer.write(b"zero")
+        assert await reader.readexactly(4) == b"zero"
+        proxy.forget()
+        writer.write(b"one")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.05)
+        async with connected(proxy.port) as (another, one):
+            one.write(b"two")
+            assert await another.readexactly(3) == b"two"

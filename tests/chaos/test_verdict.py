@@ -46,6 +46,19 @@ def test_a_loss_a_double_and_a_disorder_are_found(
     assert [finding.words.startswith("watcher (steady)") for finding in tally.findings] == [True]
 
 
+def test_a_list_must_begin_where_the_server_said() -> None:
+    """A lost first row is a loss; a list that began at the head may be empty."""
+    tally = Tally()
+    late = shown(3, 4)
+    late.after = 1
+    check_list(late, LOG, tally)
+    assert tally.losses == 1
+    empty = shown()
+    empty.after = 4
+    check_list(empty, LOG, tally)
+    assert tally.losses == 1
+
+
 def test_another_event_under_a_seq_is_a_loss() -> None:
     """Ids are compared, not only numbers."""
     tally = Tally()

@@ -85,7 +85,7 @@ def check_log(log: Log, sent: Sent) -> list[Finding]:
 
 
 def check_list(shown: Shown, channel: Channel, tally: Tally, *, to_the_end: bool = True) -> None:
-    """Whether a list is the log from the list's first row on, each row once, in order, with its own event.
+    """Whether a list is the log from where it began, each row once, in order, with its own event.
 
     Args:
         shown: the list.
@@ -93,13 +93,8 @@ def check_list(shown: Shown, channel: Channel, tally: Tally, *, to_the_end: bool
         tally: where it is counted and told.
         to_the_end: the list must reach the head; False for one that was closed before.
     """
-    if not shown.seqs:
-        if to_the_end and channel.head:
-            tally.losses += channel.head
-            _tell(tally, shown, "shows nothing", [])
-        return
-    first = min(shown.seqs)
-    last = channel.head if to_the_end else max(shown.seqs)
+    first = min(shown.seqs, default=1) if shown.after is None else shown.after + 1
+    last = channel.head if to_the_end else max(shown.seqs, default=0)
     there = Counter(shown.seqs)
     lost = [seq for seq in range(first, last + 1) if seq not in there]
     doubled = [seq for seq, times in there.items() if times > 1]
@@ -129,10 +124,7 @@ def caught_up_at(shown: Shown, channel: Channel, moment: float) -> float | None:
 
 def _tell(tally: Tally, shown: Shown, what: str, seqs: Sequence[int]) -> None:
     some = ", ".join(map(str, seqs[:TELL])) + (f" … ({len(seqs)} in all)" if len(seqs) > TELL else "")
-    when = _time_near(shown, seqs[0]) if seqs else None
-    tally.findings.append(Finding(f"{shown.watcher} ({shown.line}) {what} {shown.channel} {some}".rstrip(), when))
-
-
-def _time_near(shown: Shown, seq: int) -> float:
-    """When the row came that stands where a seq is or should be."""
-    return next((when for each, when in zip(shown.seqs, shown.times, strict=True) if each >= seq), shown.times[-1])
+    # When the row came that stands where the first of them is or should be.
+    later = (when for seq, when in zip(shown.seqs, shown.times, strict=True) if seq >= seqs[0])
+    when = next(later, shown.times[-1] if shown.times else None)
+    tally.findings.append(Finding(f"{shown.watcher} ({shown.line}) {what} {shown.channel} {some}", when))

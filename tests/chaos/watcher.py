@@ -22,11 +22,15 @@ NEVER = float("inf")
 
 @dataclass
 class Shown:
-    """A list as it was shown: seq, event id and time (s since the epoch) of each row, in the order shown."""
+    """A list as it was shown: seq, event id and time (s since the epoch) of each row, in the order shown.
+
+    `after` is the seq after which the server said that it begins; None where nobody heard that.
+    """
 
     watcher: str
     line: str
     channel: str
+    after: int | None = None
     seqs: "array[int]" = field(default_factory=lambda: array("q"))
     ids: list[str] = field(default_factory=list)
     times: "array[float]" = field(default_factory=lambda: array("d"))
@@ -178,6 +182,8 @@ class Watcher:
                 self.refusals.append(str(answer["error"]))
             feed.ask_again_at = time.monotonic() + RETRY_S
             return
+        if feed.last is None:
+            feed.shown.after = answer["after"]
         self.resets += answer["reset"]
         feed.epoch, feed.last = answer["epoch"], answer["after"]
         self._show(feed, answer["rows"])
