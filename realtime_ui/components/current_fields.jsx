@@ -5,8 +5,8 @@ import { useFields, useLingering } from "$/public/external/realtime_ui/states/cl
 const show = (value) =>
   value === null ? "—" : typeof value === "object" ? JSON.stringify(value) : String(value);
 
-export function CurrentFields({ channel: named, rewind, empty }) {
-  const channel = useLingering(named);
+export function CurrentFields({ channel: named, hydrated, rewind, empty }) {
+  const channel = useLingering(named, hydrated);
   const fields = Object.entries(useFields(channel, rewind));
   if (fields.length === 0) return <p className="rt-empty">{empty}</p>;
   return (

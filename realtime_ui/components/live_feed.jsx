@@ -65,8 +65,8 @@ const Draft = ({ row, sentences }) => (
 
 const sameDay = (a, b) => new Date(a).toDateString() === new Date(b).toDateString();
 
-export function LiveFeed({ channel: named, rewind, state, sentences, label, children }) {
-  const channel = useLingering(named);
+export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, label, children }) {
+  const channel = useLingering(named, hydrated);
   const feed = useHeldFeed(channel, rewind, state);
   const { status: connectionStatus } = useConnection();
   const scroller = useRef(null);

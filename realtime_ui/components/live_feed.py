@@ -17,6 +17,7 @@ class LiveFeed(rx.Component):
     tag = "LiveFeed"
 
     channel: rx.Var[str]
+    hydrated: rx.Var[bool]
     rewind: rx.Var[int]
     state: rx.Var[str]
     sentences: rx.Var[dict[str, list[str]]]
@@ -42,6 +43,7 @@ def live_feed(
     return LiveFeed.create(
         empty,
         channel=state.channel,
+        hydrated=state.is_hydrated,
         rewind=state.rewind,
         state=state.get_full_name() if own else "",
         sentences={**SENTENCES, **{kind: list(each) for kind, each in (sentences or {}).items()}},

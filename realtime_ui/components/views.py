@@ -29,6 +29,7 @@ class CurrentFields(rx.Component):
     tag = "CurrentFields"
 
     channel: rx.Var[str]
+    hydrated: rx.Var[bool]
     rewind: rx.Var[int]
     empty: rx.Var[str]
 
@@ -58,7 +59,12 @@ def current_fields(state: type[ChannelState]) -> rx.Component:
     Args:
         state: which channel. Its `live_feed`, where the page has one, shares what the tab gets.
     """
-    return CurrentFields.create(channel=state.channel, rewind=state.rewind, empty="No field has been set yet.")
+    return CurrentFields.create(
+        channel=state.channel,
+        hydrated=state.is_hydrated,
+        rewind=state.rewind,
+        empty="No field has been set yet.",
+    )
 
 
 def channel_list(routes: Mapping[str, str], empty: rx.Component) -> rx.Component:

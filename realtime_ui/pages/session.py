@@ -13,6 +13,7 @@ from realtime_ui.core.errors import RealtimeError
 from realtime_ui.pages.routes import SESSION
 from realtime_ui.runtime import current
 from realtime_ui.states.channel import ChannelState
+from realtime_ui.states.patience import patiently
 from realtime_ui.states.principal import person_of
 from realtime_ui.states.session import SessionState
 
@@ -31,13 +32,16 @@ class SessionPageState(ChannelState, rx.State):
         self.problem = ""
         try:
             channel = ChannelName.parse(f"session:{getattr(self, 'session_id', '')}")
-            person = require(await person_of(self), Action.READ, channel)
-            self.title = await current().channels.title(person.tenant, channel) or channel.id
+            self.title = await patiently(lambda: self._title_of(channel))
         except RealtimeError as error:
             self.unsubscribe()
             self.title, self.problem = "", error.detail
             return
         self.subscribe(str(channel), rewind=50)
+
+    async def _title_of(self, channel: ChannelName) -> str:
+        person = require(await person_of(self), Action.READ, channel)
+        return await current().channels.title(person.tenant, channel) or channel.id
 
     @rx.event
     async def post(self, form: dict[str, Any]) -> None:

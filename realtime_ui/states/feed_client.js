@@ -245,14 +245,18 @@ export const useFeed = (channel) => {
   return useStore(feeds.get(channel)?.store ?? NOTHING);
 };
 
-/** The channel named, or the one named last while none has been for less than LINGER_MS. */
-export const useLingering = (channel) => {
+/**
+ * The channel named, or the one named last while none has been for less than LINGER_MS, or while the state is
+ * not hydrated: after a reconnect it names none until the page's `on_load` is done, which may wait for the database.
+ */
+export const useLingering = (channel, hydrated) => {
   const [shown, setShown] = useState(channel);
   useEffect(() => {
     if (channel) return setShown(channel);
+    if (!hydrated) return undefined;
     const timer = setTimeout(() => setShown(""), LINGER_MS);
     return () => clearTimeout(timer);
-  }, [channel]);
+  }, [channel, hydrated]);
   return channel || shown;
 };
 

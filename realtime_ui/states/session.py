@@ -6,6 +6,7 @@ import reflex as rx
 
 from realtime_ui.core.principals import Person
 from realtime_ui.runtime import current
+from realtime_ui.states.patience import patiently
 from realtime_ui.states.principal import person_of
 
 
@@ -24,7 +25,7 @@ class SessionState(rx.State):
 
         A tab keeps its state over a sign-out, since Reflex knows it by a token of the tab.
         """
-        person = await person_of(self)
+        person = await patiently(lambda: person_of(self))
         whose = f"{person.tenant}/{person.id}" if person else ""
         if whose != self._whose:
             root: rx.State = self
@@ -39,7 +40,7 @@ class SessionState(rx.State):
         """Fill in who is signed in; send everybody else to sign in, or to set the app up."""
         person = await self._recognise()
         if person is None:
-            return rx.redirect("/set-up" if await current().gate.needs_setup() else "/sign-in")
+            return rx.redirect("/set-up" if await patiently(current().gate.needs_setup) else "/sign-in")
         self.signed_in = True
         self.name, self.email, self.tenant = person.name, person.email, person.tenant_name
         self.is_admin = person.role == "admin"
@@ -50,4 +51,4 @@ class SessionState(rx.State):
         """For the sign-in page: away from it when signed in, or while nobody can sign in yet."""
         if await self._recognise() is not None:
             return rx.redirect("/")
-        return rx.redirect("/set-up") if await current().gate.needs_setup() else None
+        return rx.redirect("/set-up") if await patiently(current().gate.needs_setup) else None
