@@ -48,14 +48,16 @@ class Fault:
     Args:
         name: for reports.
         strike: what it does.
-        longest_s: for how long at most; 0 for what is done at once.
+        longest_s: for how long at most (a run may bound it further); 0 for what is done at once.
         weight: how often beside the others.
+        shortest_s: for how long at least, whatever the run's bound.
     """
 
     name: str
     strike: Strike
     longest_s: float
     weight: float = 1.0
+    shortest_s: float = 0.5
 
 
 def _killed(processes: Callable[[Stage, random.Random], Iterable[psutil.Process]]) -> Strike:
@@ -78,6 +80,14 @@ def _frozen(processes: Callable[[Stage], Sequence[psutil.Process]]) -> Strike:
             _signal(frozen, signal.SIGCONT)
 
     return strike
+
+
+@asynccontextmanager
+async def _kill_worker_beside_frozen_postgres(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """Every page loads its state anew, with no database to load it from."""
+    async with _frozen(_postgres)(scene, dice):
+        _signal(scene.stage.worker(), signal.SIGKILL)
+        yield STEADY
 
 
 @asynccontextmanager
@@ -128,6 +138,10 @@ def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
 
 
+def _postgres(stage: Stage) -> Sequence[psutil.Process]:
+    return [*stage.postmaster(), *stage.backends()]
+
+
 def _one_of(processes: Sequence[psutil.Process], dice: random.Random) -> Sequence[psutil.Process]:
     return [dice.choice(processes)] if processes else []
 
@@ -143,7 +157,8 @@ SERVER_FAULTS = (
     ),
     Fault("SIGSTOP of the parent", _frozen(lambda stage: stage.parent()), 8),
     Fault("SIGSTOP of the worker", _frozen(lambda stage: stage.worker()), 8, weight=2),
-    Fault("SIGSTOP of PostgreSQL", _frozen(lambda stage: [*stage.postmaster(), *stage.backends()]), 8, weight=2),
+    Fault("SIGSTOP of PostgreSQL", _frozen(_postgres), 8, weight=2),
+    Fault("SIGKILL of the worker, PostgreSQL stopped", _kill_worker_beside_frozen_postgres, 15, 0.5, shortest_s=10),
 )
 """Felt by every watcher."""
 

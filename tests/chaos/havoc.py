@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from tests.chaos.faults import SERVER_FAULTS, Fault, Scene
 
-SHORTEST_S = 0.5
-
 
 @dataclass(slots=True)
 class Struck:
@@ -29,7 +27,7 @@ class Havoc:
         network_faults: what happens to networks and browsers, beside all that happens to the server.
         seed: the same seed, the same order, lengths and pauses.
         seconds: for how long faults begin; every kind happens once, however short that is.
-        longest_s: no fault holds longer.
+        longest_s: no fault holds longer, unless its kind must.
         pause_s: the shortest and the longest pause between two faults of a lane.
     """
 
@@ -63,8 +61,8 @@ class Havoc:
         while first or time.monotonic() < until:
             fault = first.pop() if first else dice.choices(faults, [each.weight for each in faults])[0]
             await asyncio.sleep(dice.uniform(*self._pause_s))
-            longest = min(fault.longest_s, self._longest_s)
-            holds = dice.uniform(SHORTEST_S, longest) if longest else 0
+            longest = max(fault.shortest_s, min(fault.longest_s, self._longest_s))
+            holds = dice.uniform(fault.shortest_s, longest) if fault.longest_s else 0
             async with fault.strike(self._scene, dice) as line:
                 struck = Struck(fault, line, time.time())
                 self.struck.append(struck)

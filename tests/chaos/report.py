@@ -32,7 +32,6 @@ class Report:
     browsers: int
     reconnects: int
     times_behind: int
-    page_lists: int
     starts: int
     settled_s: float
     silences: Mapping[str, float]
@@ -54,19 +53,18 @@ class Report:
         lines = [
             f"Chaos, {self.seconds:.0f} s of faults, seed {self.seed}",
             "",
-            f"{'fault':34}{'times':>6}{'recovery: median':>18}{'longest':>9}",
+            f"{'fault':44}{'times':>6}{'recovery: median':>18}{'longest':>9}",
         ]
         for name, all_of_them in sorted(kinds.items()):
             took = self.recoveries.get(name, ())
             figures = f"{median(took):16.1f} s{max(took):7.1f} s" if took else f"{'–':>18}{'–':>9}"
-            lines.append(f"{name:34}{len(all_of_them):6}{figures}")
+            lines.append(f"{name:44}{len(all_of_them):6}{figures}")
         lines += [
             "",
             f"events: {len(sent.channels):,} sent, {len(sent.seqs):,} answered with 202, {self.stored:,} in the log;"
             f" longest wait for an answer {sent.longest_answer_s:.1f} s",
             f"watchers: {self.raw_watchers} raw clients ({self.reconnects:,} reconnects,"
-            f" {self.times_behind} times told to catch up), {self.browsers} browsers"
-            f" ({self.page_lists} lists on their pages)",
+            f" {self.times_behind} times told to catch up), {self.browsers} browsers",
             f"starts of the app: {self.starts}",
             f"deliveries {tally.deliveries:,}, losses {tally.losses}, doubles {tally.doubles},"
             f" disorders {tally.disorders}",

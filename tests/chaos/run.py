@@ -34,7 +34,7 @@ class Plan:
     Args:
         seed: of all dice.
         seconds: for how long faults begin.
-        longest_s: no fault holds longer.
+        longest_s: no fault holds longer, unless its kind must.
         pause_s: the shortest and the longest pause between two faults.
         watchers: how many raw clients.
         browsers: how many Chromiums.
@@ -111,7 +111,6 @@ async def run(plan: Plan) -> Report:
             browsers=len(browsers),
             reconnects=sum(watcher.connections - 1 for watcher in watchers),
             times_behind=sum(watcher.times_behind for watcher in watchers),
-            page_lists=sum(len(browser.lists) for browser in browsers),
             starts=stage.starts,
             settled_s=settled,
             silences=_silences(watchers),
@@ -173,6 +172,8 @@ async def _check_watchers(
     for browser in browsers:
         for shown in browser.lists:
             check_list(shown, log[shown.channel], tally, to_the_end=shown is browser.lists[-1])
+        if len(browser.lists) != 1:
+            tally.findings.append(Finding(f"{browser.name} showed {len(browser.lists)} lists one after another"))
         seqs, head = await browser.seqs_on_the_page(), log[browser.channel].head
         if seqs != list(range(head - len(seqs) + 1, head + 1)) or (head and not seqs):
             tally.findings.append(Finding(f"{browser.name} has {seqs} on its page, where the log ends with {head}"))
