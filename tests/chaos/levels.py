@@ -14,6 +14,7 @@ from realtime_ui.embedded import EmbeddedPostgres
 from tests.chaos.stage import Stage
 
 LOG = "realtime_events_log"
+ROWS = "rows of "
 GAUGES = ("realtime_sockets", "realtime_subscriptions", "realtime_tasks")
 MEMORY_FACTOR, MEMORY_BYTES = 1.1, 16 * 2**20
 """Allocators keep some pages: what a worker's memory may grow by, as a factor and in bytes."""
@@ -49,8 +50,10 @@ class Levels:
         )
 
     def __str__(self) -> str:
-        """All on one line."""
-        return ", ".join([_mb(self.memory), *(f"{name} {value}" for name, value in self.counts.items())])
+        """All on one line, the rows of all tables together."""
+        rows = sum(value for name, value in self.counts.items() if name.startswith(ROWS))
+        others = [f"{name} {value}" for name, value in self.counts.items() if not name.startswith(ROWS)]
+        return ", ".join([_mb(self.memory), *others, f"rows {rows}"])
 
 
 class Gauge:
@@ -84,7 +87,7 @@ class Gauge:
         with self._engine.connect() as connection:
             names = connection.execute(sa.text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars()
             rows = {
-                f"rows of {name}": int(connection.execute(sa.text(f'SELECT count(*) FROM "{name}"')).scalar_one())
+                f"{ROWS}{name}": int(connection.execute(sa.text(f'SELECT count(*) FROM "{name}"')).scalar_one())
                 for name in sorted(names)
                 if name != LOG
             }

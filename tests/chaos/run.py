@@ -23,6 +23,7 @@ from tests.proxy import Proxy
 
 LINES = ("line 1", "line 2", "line 3")
 SLOW = "slow"
+QUEUE_BYTES = "100000"  # so little that slow readers pass it within seconds
 PAUSE_S = 0.25
 PATIENCE_S = 120
 
@@ -58,7 +59,7 @@ async def run(plan: Plan) -> Report:
     """Do it; the report tells what was found, good or bad."""
     async with AsyncExitStack() as owned:
         stage = await owned.enter_async_context(
-            Stage(REALTIME_PROVIDER="flaky", FLAKY_SEED=str(plan.seed), SOCKET_QUEUE_BYTES="10000")
+            Stage(REALTIME_PROVIDER="flaky", FLAKY_SEED=str(plan.seed), SOCKET_QUEUE_BYTES=QUEUE_BYTES)
         )
         lines = {name: await owned.enter_async_context(Proxy(stage.port)) for name in LINES}
         watchers = _watchers(plan, stage, lines)

@@ -17,6 +17,7 @@ from tests.chaos.soak_tabs import Counts, one_tab_after_another
 from tests.chaos.stage import Stage
 
 LOOK_S = 0.5
+SHORTEST_WARM_UP_S = 60  # until allocators have what the traffic needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +149,17 @@ def main() -> int:
     """Soak, print the report; 1 when something did not come back."""
     seconds = float(os.environ.get("SOAK_SECONDS") or 1800)
     tabs = int(os.environ.get("SOAK_TABS") or 200)
+    warm_up_s = max(SHORTEST_WARM_UP_S, seconds / 10)
 
     def tell(line: str) -> None:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
-    tell(f"Soak: {tabs} tabs for {seconds:.0f} s, after a warm-up of {seconds / 10:.0f} s")
+    tell(f"Soak: {tabs} tabs for {seconds:.0f} s, after a warm-up of {warm_up_s:.0f} s")
     plan = Plan(
         seed=random.randrange(1_000_000),
         seconds=seconds,
-        warm_up_s=seconds / 10,
+        warm_up_s=warm_up_s,
         tabs=tabs,
         longest_open_s=20,
         rate=50,
