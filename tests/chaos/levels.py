@@ -9,7 +9,6 @@ import httpx
 import psutil
 import sqlalchemy as sa
 
-from realtime_ui.core.principals import Scope
 from realtime_ui.embedded import EmbeddedPostgres
 from tests.chaos.stage import Stage
 
@@ -73,8 +72,7 @@ class Gauge:
     @classmethod
     async def of(cls, stage: Stage) -> "Gauge":
         """One with a key of its own."""
-        # TODO when /api/metrics is there: the condition goes.
-        return cls(stage, await stage.add_key("prometheus", "metrics") if "metrics" in set(Scope) else "")
+        return cls(stage, await stage.add_key("prometheus", "metrics"))
 
     async def look(self) -> Levels:
         """How much of everything there is now."""
@@ -106,8 +104,6 @@ class Gauge:
         }
 
     async def _metrics(self) -> dict[str, int]:
-        if not self._key:
-            return {}
         async with httpx.AsyncClient(base_url=self._stage.url) as http:
             headers = {"Authorization": f"Bearer {self._key}"}
             response = await http.get("/api/metrics", headers=headers)

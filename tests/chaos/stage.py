@@ -122,6 +122,7 @@ class Stage:
             "PORT": str(self.port),
             "DATA_DIR": str(self.data),
             "DATABASE_URL": "",
+            "LOG_LEVEL": "warning",
             **self._settings,
         }
         while True:

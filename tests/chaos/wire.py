@@ -15,7 +15,7 @@ import websockets
 OPEN_S = 10
 DEAD_S = 60
 """A socket on which nothing came for so long is taken for dead; the server pings more often."""
-SMALL_BUFFER = 4_096
+SMALL_BUFFER, SMALL_SEGMENT = 4_096, 536
 CONNECTED, DISCONNECTED, EVENT, ANSWER, REFUSED = "01234"
 _PACKET = re.compile(r"4([0-4])(?:(/[^,]*),)?(\d*)(.*)", re.DOTALL)
 
@@ -95,6 +95,8 @@ async def open_wire(
     line.setblocking(False)
     if small_buffer:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+        # The other side's buffer grows with the size of a segment, and loopback's are of 64 KB.
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT)
     try:
         async with asyncio.timeout(OPEN_S):
             await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", port))
