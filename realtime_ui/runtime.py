@@ -108,6 +108,7 @@ class Runtime:
             max_channels=settings.subscriptions_per_socket,
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,
+            address_privacy=settings.address_privacy,
         )
         self.health = Health(self.database.ping, self.provider, self.hub, self.feed, clock)
 

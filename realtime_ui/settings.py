@@ -26,6 +26,9 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("realtime-ui"))
 
 
+AddressPrivacy = Literal["full", "network", "none"]
+
+
 class Settings(BaseSettings):
     """Every setting there is; each field's name in capitals is its environment variable."""
 
@@ -58,6 +61,9 @@ class Settings(BaseSettings):
     retention_days: str = Field(
         f"{DEFAULT_RETENTION:g}",
         description="How many days the log is kept: `30`, or by channel type `30,system=7,project=0`; 0 for ever.",
+    )
+    address_privacy: AddressPrivacy = Field(
+        "network", description="How much of clients' network addresses is kept: full, network (/24, /48), none."
     )
     sign_in_days: int = Field(30, ge=1, le=365, description="How long a sign-in session lasts.")
     max_body_bytes: int = Field(4_000_000, ge=1000, description="The largest HTTP body.")

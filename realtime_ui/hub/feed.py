@@ -7,6 +7,7 @@ between. Whatever a tab holds here (rooms, sinks) ends with its socket.
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Head, Json
+from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.fanout import hang_up, queued_bytes, send_to_room
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.lobby import Audience, Lobby
@@ -29,6 +31,7 @@ from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.settings import AddressPrivacy
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         max_channels: how many channels one socket may watch.
         max_queued_bytes: how much may wait for one socket before it leaves its rooms.
         kept_days: how many days each channel type's log is kept; None for ever.
+        address_privacy: how much of a socket's network address is kept.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         max_channels: int,
         max_queued_bytes: int,
         kept_days: Mapping[ChannelType, float | None],
+        address_privacy: AddressPrivacy,
     ) -> None:
         super().__init__(NAMESPACE)
         self._subscriptions = Subscriptions(
@@ -79,6 +84,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         self._log = log
         self._gate = gate
         self._kept_days = kept_days
+        self._address_privacy = address_privacy
         self._degraded: tuple[str, ...] = ()
         self._clock = clock
         self._max_queued_bytes = max_queued_bytes
@@ -109,7 +115,8 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         if person is None:
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
             raise Refused(nobody.title, nobody.problem())
-        self._tabs[sid] = Tab(sid, person, token)
+        info = ClientInfo.of_scope(environ["asgi.scope"], "websocket", self._address_privacy)
+        self._tabs[sid] = Tab(sid, person, token, info, round(time.time() * 1000))
         if self._degraded:
             await self.emit("health", {"degraded": self._degraded}, to=sid)
 

@@ -9,6 +9,7 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RateLimited
 from realtime_ui.core.messages import Message
 from realtime_ui.core.principals import Person
+from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.watched import Frame, Sink
 from realtime_ui.persistence.event_log import ChannelKey
@@ -37,6 +38,9 @@ class Tab:
     sid: str
     person: Person
     token: str | None
+    info: ClientInfo
+    connected_at: int
+    """In ms since the Unix epoch."""
     behind: int = 0
     """How many bytes waited for it when it left its rooms for being too slow; 0 once it has read them."""
     channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
