@@ -137,7 +137,7 @@ class Bridge:
                     next_look = self._clock.monotonic() + ORPHAN_AGE_S
                     await self._adopt_orphans()
             except RealtimeError as error:
-                logger.warning("Published marks wait: %s", error)
+                logger.debug("Published marks wait: %s", error)  # health has said why
             except Exception:
                 logger.exception("Published marks failed; they are tried again")
 

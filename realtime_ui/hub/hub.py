@@ -181,7 +181,7 @@ class RealtimeHub:
             watched.attached = True
         except RealtimeError as error:
             # The sweep feeds the channel from the log and tries again.
-            logger.warning("Attaching %s failed, the sweep goes on: %s", watched.key[1], error)
+            logger.debug("Attaching %s failed, the sweep goes on: %s", watched.key[1], error)
 
     def _flush(self, watched: Watched) -> None:
         """Send what has gathered, unless a frame went out less than a window ago; then the window's end does."""
@@ -235,7 +235,7 @@ class RealtimeHub:
                     return
             watched.behind_since = None
         except RealtimeError as error:
-            logger.warning("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
+            logger.debug("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -243,7 +243,7 @@ class RealtimeHub:
             try:
                 await self._sweep()
             except RealtimeError as error:
-                logger.warning("The sweep failed and is repeated: %s", error)
+                logger.debug("The sweep failed and is repeated: %s", error)  # health has said why
             except Exception:
                 logger.exception("The sweep failed and is repeated")
 

@@ -95,7 +95,7 @@ class Lobby:
                 try:
                     await self._tick(audience)
                 except RealtimeError as error:
-                    logger.warning("The lobby waits: %s", error)
+                    logger.debug("The lobby waits: %s", error)  # health has said why
                 except Exception:
                     logger.exception("The lobby of %s failed and goes on", audience.tenant)
 

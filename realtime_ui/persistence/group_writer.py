@@ -195,7 +195,7 @@ class GroupWriter:
             except DatabaseUnavailable as error:
                 if self._clock.monotonic() >= give_up_at or self._writer is None:
                     raise
-                logger.warning("An append waits for the database: %s", error.__cause__ or error)
+                logger.debug("An append waits for the database: %s", error.__cause__ or error)
             await self._clock.sleep(PAUSE_S)
 
     def _fail_all(self, group: list[_Caller], error: Exception) -> None:
