@@ -5,7 +5,6 @@ import os
 import random
 import sys
 
-from tests.chaos.faults import FORGOTTEN, NETWORK_FAULTS
 from tests.chaos.run import Plan, run
 
 
@@ -20,8 +19,7 @@ def main() -> int:
         seconds=seconds,
         longest_s=60,
         pause_s=(1, 10),
-        settle_s=240,
-        network_faults=(*NETWORK_FAULTS, FORGOTTEN),
+        settle_s=120,
     )
     report = asyncio.run(run(plan))
     sys.stdout.write(f"{report}\n")

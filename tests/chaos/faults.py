@@ -166,8 +166,6 @@ NETWORK_FAULTS = (
     Fault("network cut", _cut, 60, weight=3),
     Fault("network hung", _hang, 60, weight=2),
     Fault("browser frozen", _freeze_browser, 30),
+    Fault("connections forgotten", _forget, 0),
 )
 """Felt by those on one line."""
-
-FORGOTTEN = Fault("connections forgotten", _forget, 0)
-"""Felt by those on one line until pings have gone unanswered for long enough: a minute and more."""

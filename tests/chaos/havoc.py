@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.faults import SERVER_FAULTS, Fault, Scene
+from tests.chaos.faults import NETWORK_FAULTS, SERVER_FAULTS, Fault, Scene
 
 
 @dataclass(slots=True)
@@ -24,7 +24,6 @@ class Havoc:
 
     Args:
         scene: what is struck.
-        network_faults: what happens to networks and browsers, beside all that happens to the server.
         seed: the same seed, the same order, lengths and pauses.
         seconds: for how long faults begin; every kind happens once, however short that is.
         longest_s: no fault holds longer, unless its kind must.
@@ -34,7 +33,6 @@ class Havoc:
     def __init__(
         self,
         scene: Scene,
-        network_faults: Sequence[Fault],
         seed: int,
         *,
         seconds: float,
@@ -43,7 +41,6 @@ class Havoc:
     ) -> None:
         self.struck: list[Struck] = []
         self._scene = scene
-        self._network_faults = network_faults
         self._seed = seed
         self._seconds = seconds
         self._longest_s = longest_s
@@ -53,7 +50,7 @@ class Havoc:
         """Strike until the time is over; then all is healed."""
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._lane(SERVER_FAULTS, random.Random(f"{self._seed}/server")))
-            lanes.create_task(self._lane(self._network_faults, random.Random(f"{self._seed}/network")))
+            lanes.create_task(self._lane(NETWORK_FAULTS, random.Random(f"{self._seed}/network")))
 
     async def _lane(self, faults: Sequence[Fault], dice: random.Random) -> None:
         until = time.monotonic() + self._seconds

@@ -12,7 +12,7 @@ from playwright.async_api import async_playwright
 
 from realtime_ui.client import EventClient
 from tests.chaos.browser import BrowserWatcher
-from tests.chaos.faults import NETWORK_FAULTS, STEADY, Fault, Scene
+from tests.chaos.faults import STEADY, Scene
 from tests.chaos.generator import CHANNELS, Generator
 from tests.chaos.havoc import Havoc, Struck
 from tests.chaos.report import Report
@@ -41,7 +41,6 @@ class Plan:
         browsers: how many Chromiums.
         rate: events a second.
         settle_s: how long it may take, after the last fault, until all is whole.
-        network_faults: what happens to networks and browsers.
     """
 
     seed: int
@@ -52,7 +51,6 @@ class Plan:
     browsers: int = 3
     rate: float = 100
     settle_s: float = 60
-    network_faults: Sequence[Fault] = NETWORK_FAULTS
 
 
 async def run(plan: Plan) -> Report:
@@ -77,7 +75,6 @@ async def run(plan: Plan) -> Report:
         owned.push_async_callback(_end, [sending])
         havoc = Havoc(
             Scene(stage, lines, browsers),
-            plan.network_faults,
             plan.seed,
             seconds=plan.seconds,
             longest_s=plan.longest_s,

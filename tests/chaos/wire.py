@@ -13,8 +13,6 @@ from typing import Any
 import websockets
 
 OPEN_S = 10
-DEAD_S = 60
-"""A socket on which nothing came for so long is taken for dead; the server pings more often."""
 SMALL_BUFFER, SMALL_SEGMENT = 4_096, 536
 CONNECTED, DISCONNECTED, EVENT, ANSWER, REFUSED = "01234"
 _PACKET = re.compile(r"4([0-4])(?:(/[^,]*),)?(\d*)(.*)", re.DOTALL)
@@ -41,8 +39,9 @@ class Packet:
 class Wire:
     """An open WebSocket."""
 
-    def __init__(self, connection: websockets.ClientConnection) -> None:
+    def __init__(self, connection: websockets.ClientConnection, dead_s: float) -> None:
         self._connection = connection
+        self._dead_s = dead_s
 
     async def connect(self, namespace: str) -> None:
         """Ask to be let into a namespace."""
@@ -57,11 +56,11 @@ class Wire:
         """What comes, until the socket ends; pings are answered.
 
         Raises:
-            TimeoutError: nothing came for `DEAD_S` seconds.
+            TimeoutError: nothing came for so long that the server cannot be there: it pings more often.
             websockets.ConnectionClosed: the connection was lost.
         """
         while True:
-            async with asyncio.timeout(DEAD_S):
+            async with asyncio.timeout(self._dead_s):
                 text = await self._connection.recv()
             assert isinstance(text, str)
             if text == "2":
@@ -114,5 +113,7 @@ async def open_wire(
         close_timeout=1,
         ping_interval=None,
     ) as connection:
-        await connection.recv()  # Engine.IO's greeting
-        yield Wire(connection)
+        greeting = await connection.recv()
+        assert isinstance(greeting, str)
+        engine = json.loads(greeting[1:])  # after Engine.IO's `0`
+        yield Wire(connection, (engine["pingInterval"] + engine["pingTimeout"]) / 1000)
