@@ -5,11 +5,13 @@
         async for message in client.stream("project:abc123"):
             print(message["type"], message["data"])
 
-It needs only httpx, and httpx-sse where it follows. A failed try is repeated under the same ids, so a repeat is never a second event.
+It needs only httpx, and httpx-sse where it follows. A failed try is repeated under the same ids, so a repeat is
+never a second event.
 """
 
 import asyncio
 import json
+import math
 import random
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -184,14 +186,14 @@ class EventStream:
                 async for message in self._connection():
                     yield message
             except httpx.TransportError:
-                if not self._connected and give_up_at and loop.time() > give_up_at:
+                if not self._connected and loop.time() > give_up_at:
                     raise
             except EmitError as error:
-                if error.status not in RETRY_STATUSES:
+                if error.status not in RETRY_STATUSES or loop.time() > give_up_at:
                     raise
                 wait = error.retry_after_s
             if self._connected:
-                pause, give_up_at = self._retry_s, 0.0
+                pause, give_up_at = self._retry_s, math.inf
             await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.5)))
             pause = min(pause * 2, BACKOFF_MAX_S)
 
