@@ -18,7 +18,7 @@ from realtime_ui.core.errors import InvalidEvent, InvalidRequest
 
 STREAM_ID = re.compile(r"[A-Za-z0-9_-]{12}")
 NO_EPOCH = bytes(16)
-MAX_PLACE = 232
+MAX_PLACE = 221
 """How many characters the longest channel name takes, and the dot before it."""
 
 
@@ -51,7 +51,7 @@ class Cursor:
         """
         stream, *places = text.split(".") if len(text) <= 12 + max_channels * MAX_PLACE else [""]
         try:
-            positions = dict(map(_parse_place, places))
+            positions = dict(map(_parse_place, places[:max_channels]))
         except (ValueError, InvalidEvent):
             positions = {}
         if not STREAM_ID.fullmatch(stream) or len(positions) != len(places):
