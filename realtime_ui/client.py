@@ -14,7 +14,8 @@ import json
 import math
 import random
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any
 
@@ -169,7 +170,7 @@ class EventStream:
         self._retry_s = 2.0
         self._connected = False
 
-    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+    async def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
         """Follow, and reconnect by itself after whatever happens.
 
         Raises:
@@ -183,8 +184,9 @@ class EventStream:
             self._connected = False
             wait = 0.0
             try:
-                async for message in self._connection():
-                    yield message
+                async with aclosing(self._connection()) as messages:
+                    async for message in messages:
+                        yield message
             except httpx.TransportError:
                 if not self._connected and loop.time() > give_up_at:
                     raise
@@ -197,7 +199,7 @@ class EventStream:
             await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.5)))
             pause = min(pause * 2, BACKOFF_MAX_S)
 
-    async def _connection(self) -> AsyncIterator[dict[str, Any]]:
+    async def _connection(self) -> AsyncGenerator[dict[str, Any], None]:
         from httpx_sse import aconnect_sse
 
         headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
@@ -209,13 +211,14 @@ class EventStream:
                 await source.response.aread()
                 raise _refusal(source.response)
             self._connected = True
-            async for event in source.aiter_sse():
-                if event.retry is not None:
-                    self._retry_s = event.retry / 1000
-                message = json.loads(event.data) if event.data else {}
-                self.cursor = event.id or self.cursor
-                if message and message["type"] != "heartbeat":
-                    yield message
+            async with aclosing(source.aiter_sse()) as events:
+                async for event in events:
+                    if event.retry is not None:
+                        self._retry_s = event.retry / 1000
+                    message = json.loads(event.data) if event.data else {}
+                    self.cursor = event.id or self.cursor
+                    if message and message["type"] != "heartbeat":
+                        yield message
 
 
 def _refusal(response: httpx.Response) -> EmitError:

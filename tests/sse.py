@@ -20,6 +20,8 @@ class Listener:
     response: httpx.Response
     events: list[ServerSentEvent] = field(default_factory=list)
     over: bool = False
+    broken: bool = False
+    """Whether it ended without the end that HTTP gives an answer."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -81,6 +83,8 @@ async def listen(
             try:
                 async for event in source.aiter_sse():
                     listener.heard(event)
+            except httpx.TransportError:
+                listener.broken = True
             finally:
                 listener.ended()
 

@@ -13,7 +13,8 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -208,8 +209,9 @@ class Stream:
                     if not place.attached:
                         await attach(place)
                     if place.behind:
-                        async for piece in self._catch_up(place, log):
-                            yield piece
+                        async with aclosing(self._catch_up(place, log)) as pieces:
+                            async for piece in pieces:
+                                yield piece
             except Unavailable as error:
                 logger.info("A stream goes on when the database is back: %s", error)
                 away = True
@@ -225,7 +227,7 @@ class Stream:
                 self._news.clear()
         yield comment(self.ending)
 
-    async def _catch_up(self, place: Place, log: LogReader) -> AsyncIterator[bytes]:
+    async def _catch_up(self, place: Place, log: LogReader) -> AsyncGenerator[bytes, None]:
         """Everything of a channel up to its head, with whatever is ready of the others after each page."""
         while place.behind and self.ended_at is None:
             head = await log.head(*place.key) or Head("", 1, 0)
