@@ -170,7 +170,11 @@ class EventStream:
         self._retry_s = 2.0
         self._connected = False
 
-    async def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
+    def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
+        """The messages; see `follow`."""
+        return self.follow()
+
+    async def follow(self) -> AsyncGenerator[dict[str, Any], None]:
         """Follow, and reconnect by itself after whatever happens.
 
         Raises:

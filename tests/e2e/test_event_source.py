@@ -220,3 +220,22 @@ async def test_the_server_ends_in_time_with_open_streams(app: App) -> None:
     assert "graceful shutdown exceeded" not in text
     assert "in ASGI application" not in text
     assert "without completing" not in text
+
+
+async def test_the_pages_of_the_migration_document_hear_what_happens(app: App, open_page: Open) -> None:
+    """Unnamed by `onmessage`, named by `addEventListener`, from the very lines of the document."""
+    page = (await open_page("/sign-in", "max@northwind.test")).page
+    script = await asyncio.to_thread((ROOT / "examples/migration/follow.js").read_text)
+    opened = "Promise.all([eventSource, named].map((each) => new Promise((done) => { each.onopen = done; })))"
+    await page.evaluate(
+        "(async () => { window.heard = [];"
+        "const handleMessage = (data) => heard.push(['message', data.data.n]);"
+        "const handleUpdate = (data) => heard.push(['update', data.data.n]);"
+        f"{script}; await {opened}; }})()"
+    )
+    await asyncio.to_thread(app.emit, ("project.updated", {"projectId": "abc123", "n": 7}))
+    async with asyncio.timeout(DEADLINE_S):
+        while len(heard := await page.evaluate("heard")) < 2:
+            await asyncio.sleep(0.1)
+    assert sorted(heard) == [["message", 7], ["update", 7]]
+    await page.close()
