@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -50,7 +51,8 @@ def main(target: str, host: str, port: str) -> None:
         ws_max_size=1_000_000,
     )
     server = Server(config)
-    server.run()
+    with suppress(KeyboardInterrupt):
+        server.run()
     if not server.started:
         sys.exit(1)
 
