@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
-from bench.stage import Ground, ground, server, tabs
+from bench.stage import Ground, Server, Tabs, ground, listeners, server, tabs
 from tests import chromium
 from tests.app import ROOT
 
@@ -23,6 +23,7 @@ TABS, RATE, SECONDS, ROUNDS = 100, 20, 10, 3
 CROWD = 500
 CEILING_RATES = (40, 80, 120, 160, 200, 240, 320)
 TOO_LATE_S = 0.25
+IDLE_S = 60
 
 
 def say(text: str) -> None:
@@ -40,21 +41,26 @@ def verdict(label: str, value: float, limit: float, *, below: bool = True, unit:
 def deliver(kind: str, base: Ground, number: int = TABS, rate: float = RATE) -> dict[str, Any]:
     """One round of a contender: CPU µs and bytes a delivery, latencies in s."""
     with server(kind, base) as target, tabs(target, base, number) as watching:
-        target.run(rate, 2)
-        before, begun = target.cpu_s(), time.monotonic()
-        target.run(rate, SECONDS)
-        took = time.monotonic() - begun
-        time.sleep(1)
-        used = target.cpu_s() - before
-        result = watching.result()
-        counted = number * rate * SECONDS
-        return {
-            **result,
-            "cpu_us": used / counted * 1e6,
-            "bytes": result["bytes"] / max(1, result["deliveries"]),
-            "missing": round(counted * (SECONDS + 2) / SECONDS - result["deliveries"]),
-            "per_s": counted / took,
-        }
+        return measured(target, watching, number, rate)
+
+
+def measured(target: Server, watching: Tabs, number: int, rate: float) -> dict[str, Any]:
+    """One round with clients that are there: CPU µs and bytes a delivery, latencies in s."""
+    target.run(rate, 2)
+    before, begun = target.cpu_s(), time.monotonic()
+    target.run(rate, SECONDS)
+    took = time.monotonic() - begun
+    time.sleep(1)
+    used = target.cpu_s() - before
+    result = watching.result()
+    counted = number * rate * SECONDS
+    return {
+        **result,
+        "cpu_us": used / counted * 1e6,
+        "bytes": result["bytes"] / max(1, result["deliveries"]),
+        "missing": round(counted * (SECONDS + 2) / SECONDS - result["deliveries"]),
+        "per_s": counted / took,
+    }
 
 
 def compare(base: Ground, kinds: tuple[str, ...], number: int) -> dict[str, dict[str, float]]:
@@ -100,6 +106,42 @@ def crowd(base: Ground) -> None:
             break
         most = result["per_s"]
     verdict("deliveries/s", most, 60_000, below=False)
+
+
+def streams(base: Ground) -> None:
+    """What a delivery to SSE streams costs beside one to tabs, and what streams cost that only beat."""
+    say(f"\nStreams: {CROWD} of them, {RATE} events/s x {SECONDS} s, beside as many tabs")
+    cost: dict[str, list[float]] = {"streams": [], "tabs": []}
+    for _ in range(ROUNDS):
+        for kind, opened in (("streams", listeners), ("tabs", tabs)):
+            with server("ours", base) as target, opened(target, base, CROWD) as reading:
+                result = measured(target, reading, CROWD, RATE)
+                cost[kind].append(result["cpu_us"])
+                whole = result["ordered"] and result["complete"] and not result["missing"]
+                say(
+                    f"  {kind:7} {result['cpu_us']:5.1f} µs CPU a delivery, {result['bytes']:4.0f} bytes,"
+                    f" p50 {result['p50'] * 1000:6.1f} ms, p99 {result['p99'] * 1000:6.1f} ms,"
+                    f" {'complete and in order' if whole else 'NOT complete or in order'}"
+                )
+    say(
+        f"  medians: {statistics.median(cost['streams']):.1f} µs to a stream,"
+        f" {statistics.median(cost['tabs']):.1f} µs to a tab"
+    )
+    say(f"\nIdle: {CROWD} tabs and {CROWD} streams for {IDLE_S} s, heartbeats as they are by default")
+    with server("ours", base) as target:
+        alone = idle(target)
+        with tabs(target, base, CROWD), listeners(target, base, CROWD):
+            time.sleep(5)
+            both = idle(target)
+    say(f"  nobody there: {alone:.1%} of a core")
+    verdict("CPU of one core, all of it", both * 100, 15, unit=" %")
+
+
+def idle(target: Server) -> float:
+    """Which part of a core a server takes when nothing happens."""
+    before, begun = target.cpu_s(), time.monotonic()
+    time.sleep(IDLE_S)
+    return (target.cpu_s() - before) / (time.monotonic() - begun)
 
 
 def length(base: Ground) -> None:
@@ -254,6 +296,7 @@ def to_dom(base: Ground) -> None:
 SECTIONS: dict[str, Callable[[Ground], None]] = {
     "delivery": delivery,
     "crowd": crowd,
+    "streams": streams,
     "length": length,
     "memory": memory,
     "stopped": stopped,

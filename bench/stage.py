@@ -103,6 +103,8 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
         "SECRET_KEY": "bench",
         "PORT": str(port),
         "EMIT_RATE_PER_KEY": "1000000",
+        "STREAMS_PER_KEY": "1000",
+        "STREAMS_PER_ADDRESS": "1000",
     }
     command = (sys.executable, "-m", "realtime_ui.worker", "bench.servers:app", "127.0.0.1", str(port))
     url = f"http://127.0.0.1:{port}"
@@ -151,7 +153,20 @@ class Tabs:
 def tabs(target: Server, base: Ground, number: int) -> Iterator[Tabs]:
     """So many tabs on a server, connected when the block begins."""
     cookie = f"realtime_session={base.token}"
-    command = [sys.executable, "-m", "bench.tabs", target.url.replace("http", "ws"), cookie, target.kind, str(number)]
+    with _clients("bench.tabs", target.url.replace("http", "ws"), cookie, target.kind, str(number)) as opened:
+        yield opened
+
+
+@contextmanager
+def listeners(target: Server, base: Ground, number: int) -> Iterator[Tabs]:
+    """So many SSE streams on a server, open when the block begins."""
+    with _clients("bench.listeners", target.url, base.key, str(number)) as opened:
+        yield opened
+
+
+@contextmanager
+def _clients(*arguments: str) -> Iterator[Tabs]:
+    command = [sys.executable, "-m", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -110,8 +110,13 @@ async def main(url: str, cookie: str, kind: str, number: int) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    print(json.dumps(told(tabs)), flush=True)
+
+
+def told(tabs: list[Tab]) -> dict[str, Any]:
+    """What came to all of them."""
     latencies = sorted(value for mine in tabs for value in mine.latencies)
-    result = {
+    return {
         "deliveries": sum(mine.rows for mine in tabs),
         "bytes": sum(mine.size for mine in tabs),
         "ordered": all(mine.ordered for mine in tabs),
@@ -119,7 +124,6 @@ async def main(url: str, cookie: str, kind: str, number: int) -> None:
         "p50": latencies[len(latencies) // 2] if latencies else None,
         "p99": latencies[int(len(latencies) * 0.99)] if latencies else None,
     }
-    print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

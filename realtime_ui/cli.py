@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -89,6 +90,40 @@ def demo(
     with _told():
         asyncio.run(_until_interrupted(run_demo(url, key, rate, typer.echo)))
     typer.echo("Stopped.")
+
+
+@app.command()
+def tail(
+    channels: Annotated[list[str], typer.Argument(help="Such as project:abc123.")],
+    key: Key,
+    url: Url = "http://localhost:3000",
+    rewind: Annotated[int, typer.Option(min=0, max=500, help="How many earlier messages to begin with.")] = 0,
+    named: Annotated[bool, typer.Option("--named", help="Put each message's type before its line.")] = False,
+    pretty: Annotated[
+        bool | None, typer.Option("--pretty/--json", help="For people or for programs; by default as the output is.")
+    ] = None,
+) -> None:
+    """Follow channels, one line a message, until Ctrl-C; a restart of the server loses and doubles nothing."""
+    show = _for_people if (sys.stdout.isatty() if pretty is None else pretty) else _as_json
+
+    async def follow() -> None:
+        async with EventClient(url, key) as client:
+            async for message in client.stream(*channels, rewind=rewind):
+                typer.echo(f"{message['type']} " * named + show(message))
+
+    with _told():
+        asyncio.run(_until_interrupted(follow()))
+
+
+def _as_json(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def _for_people(message: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(message["timestamp"] / 1000).strftime("%H:%M:%S")
+    place = f"{message['channel']} {message.get('seq', '·')}"
+    rest = message.get("data") or {name: message[name] for name in ("first", "last", "after") if name in message}
+    return f"{at}  {place}  {message['type']}  {json.dumps(rest, ensure_ascii=False)}"
 
 
 async def _until_interrupted(work: Coroutine[None, None, None]) -> None:

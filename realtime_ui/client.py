@@ -1,15 +1,21 @@
-"""`EventClient`: emits events from any Python program, over HTTP.
+"""`EventClient`: emits events from any Python program, and follows channels, over HTTP.
 
     async with EventClient("http://localhost:3000", key) as client:
         await client.emit("project.updated", {"projectId": "abc123", "changes": {"status": "completed"}})
+        async for message in client.stream("project:abc123"):
+            print(message["type"], message["data"])
 
-It needs only httpx. A failed try is repeated under the same ids, so a repeat is never a second event.
+It needs only httpx, and httpx-sse where it follows. A failed try is repeated under the same ids, so a repeat is
+never a second event.
 """
 
 import asyncio
+import json
+import math
 import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any
 
@@ -17,14 +23,17 @@ import httpx
 
 RETRY_STATUSES = {429, 502, 503, 504}
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 5.0
+SILENCE_S = 200.0
+"""After how many seconds without a heartbeat a stream counts as dead; more than the longest timeout by default."""
 
 
 class EmitError(Exception):
-    """The server refused the events; trying again will not help.
+    """The server refused the request; trying again will not help.
 
     Attributes:
         status: the HTTP status.
         problem: the RFC 9457 problem details, with `detail`, and `field` and `remedy` where known.
+        retry_after_s: how long the server asks to wait before another try.
     """
 
     def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
@@ -33,6 +42,7 @@ class EmitError(Exception):
         super().__init__(" ".join(str(part) for part in parts if part) + where)
         self.status = status
         self.problem = dict(problem)
+        self.retry_after_s = 0.0
 
 
 class EventClient:
@@ -105,6 +115,16 @@ class EventClient:
         page: dict[str, Any] = response.json()
         return page
 
+    def stream(self, *channels: str, cursor: str | None = None, rewind: int = 0) -> "EventStream":
+        """Follow channels: `async for message in client.stream("project:abc123")`.
+
+        Args:
+            channels: such as `project:abc123`.
+            cursor: where to go on, the `cursor` of an earlier stream.
+            rewind: how many earlier messages of each channel to begin with, where the cursor does not name it.
+        """
+        return EventStream(self._http, channels, cursor, rewind, self._patience_s)
+
     async def _retry(
         self, method: str, path: str, body: object, params: Mapping[str, Any] | None = None
     ) -> httpx.Response:
@@ -121,11 +141,94 @@ class EventClient:
             else:
                 if response.is_success:
                     return response
-                if response.status_code not in RETRY_STATUSES or loop.time() + wait > give_up_at:
-                    raise EmitError(response.status_code, _problem(response))
-                wait = max(wait, float(response.headers.get("retry-after", 0)))
+                error = _refusal(response)
+                if error.status not in RETRY_STATUSES or loop.time() + wait > give_up_at:
+                    raise error
+                wait = max(wait, error.retry_after_s)
             await asyncio.sleep(wait)
             pause = min(pause * 2, BACKOFF_MAX_S)
+
+
+class EventStream:
+    """What happens on some channels, for as long as it is iterated; made by `EventClient.stream`.
+
+    Each message is `{channel, seq, epoch, id, type, data, timestamp}`, once and in its channel's order, whatever
+    connections and servers it takes. An ephemeral message has no seq. `{type: "gap", channel, first, last}` says
+    which messages the log no longer had, `{type: "reset", channel, after}` that the channel counts anew.
+
+    Attributes:
+        cursor: where the last message stands; kept somewhere, a later stream goes on from it.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, channels: Sequence[str], cursor: str | None, rewind: int, patience_s: float
+    ) -> None:
+        self.cursor = cursor
+        self._http = http
+        self._params: dict[str, Any] = {"channel": list(channels), "rewind": rewind}
+        self._patience_s = patience_s
+        self._retry_s = 2.0
+        self._connected = False
+
+    def __aiter__(self) -> AsyncGenerator[dict[str, Any], None]:
+        """The messages; see `follow`."""
+        return self.follow()
+
+    async def follow(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Follow, and reconnect by itself after whatever happens.
+
+        Raises:
+            EmitError: the server refuses, such as after the key was revoked.
+            httpx.TransportError: the server could not be reached for `patience_s` seconds at the first time.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + self._patience_s
+        pause = BACKOFF_MIN_S
+        while True:
+            self._connected = False
+            wait = 0.0
+            try:
+                async with aclosing(self._connection()) as messages:
+                    async for message in messages:
+                        yield message
+            except httpx.TransportError:
+                if not self._connected and loop.time() > give_up_at:
+                    raise
+            except EmitError as error:
+                if error.status not in RETRY_STATUSES or loop.time() > give_up_at:
+                    raise
+                wait = error.retry_after_s
+            if self._connected:
+                pause, give_up_at = self._retry_s, math.inf
+            await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.5)))
+            pause = min(pause * 2, BACKOFF_MAX_S)
+
+    async def _connection(self) -> AsyncGenerator[dict[str, Any], None]:
+        from httpx_sse import aconnect_sse
+
+        headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
+        timeout = httpx.Timeout(10.0, read=SILENCE_S)
+        async with aconnect_sse(
+            self._http, "GET", "/api/stream", params=self._params, headers=headers, timeout=timeout
+        ) as source:
+            if not source.response.is_success:
+                await source.response.aread()
+                raise _refusal(source.response)
+            self._connected = True
+            async with aclosing(source.aiter_sse()) as events:
+                async for event in events:
+                    if event.retry is not None:
+                        self._retry_s = event.retry / 1000
+                    message = json.loads(event.data) if event.data else {}
+                    self.cursor = event.id or self.cursor
+                    if message and message["type"] != "heartbeat":
+                        yield message
+
+
+def _refusal(response: httpx.Response) -> EmitError:
+    error = EmitError(response.status_code, _problem(response))
+    error.retry_after_s = float(response.headers.get("retry-after", 0))
+    return error
 
 
 def _problem(response: httpx.Response) -> Mapping[str, Any]:

@@ -27,10 +27,12 @@ from realtime_ui.hub.fanout import install_direct_writes
 from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, token_of_socket
 from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.streams import StreamLimits, Streams
 from realtime_ui.hub.subscriptions import SinkFactory
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.heartbeat_intervals import HeartbeatIntervals
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.persistence.retention import Retention
 from realtime_ui.providers.base import WireMessage
@@ -110,6 +112,20 @@ class Runtime:
             kept_days=settings.retention,
             address_privacy=settings.address_privacy,
         )
+        self.streams = Streams(
+            self.hub,
+            self.log,
+            HeartbeatIntervals(self.database).read,
+            clock,
+            StreamLimits(
+                per_person=settings.streams_per_person,
+                per_key=settings.streams_per_key,
+                per_address=settings.streams_per_address,
+                channels=settings.subscriptions_per_socket,
+                queued_bytes=settings.socket_queue_bytes,
+                seconds=settings.stream_seconds,
+            ),
+        )
         self.health = Health(self.database.ping, self.provider, self.hub, self.feed, clock)
 
     async def __aenter__(self) -> "Runtime":
@@ -137,6 +153,8 @@ class Runtime:
         self._server.register_namespace(self.feed)
         await self.feed.start()
         enter(self.feed.stop)
+        await self.streams.start()
+        enter(self.streams.stop)
         await self.health.start()
         enter(self.health.stop)
         _running.append(self)
@@ -178,6 +196,12 @@ class Runtime:
 
 
 _running: list[Runtime] = []
+
+
+def end_streams() -> None:
+    """End every open stream of this process: what a server does first when it ends, since it waits for answers."""
+    for runtime in _running:
+        runtime.streams.end_all()
 
 
 def current() -> Runtime:

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
         description="What may wait for one socket before it leaves its rooms and catches up later.",
     )
 
+    stream_seconds: float = Field(600, ge=1, description="How long an SSE stream lasts, about, before it is resumed.")
+    streams_per_person: int = Field(50, ge=1, description="SSE streams that one person may have open.")
+    streams_per_key: int = Field(200, ge=1, description="SSE streams that one API key may have open.")
+    streams_per_address: int = Field(500, ge=1, description="SSE streams that may be open from one address.")
+
     retention_days: str = Field(
         f"{DEFAULT_RETENTION:g}",
         description="How many days the log is kept: `30`, or by channel type `30,system=7,project=0`; 0 for ever.",

@@ -7,16 +7,28 @@ it would keep the port, and nobody would watch over it. Tabs come back to the ne
 """
 
 import os
+import socket
 import sys
 import threading
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.importer import import_from_string
 
 from realtime_ui.hub.fanout import remember_send
+from realtime_ui.runtime import end_streams
 
 DRAIN_S = 3
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which waits for open answers when it ends; streams would be open for minutes."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then all the rest."""
+        end_streams()
+        await super().shutdown(sockets)
 
 
 def main(target: str, host: str, port: str) -> None:
@@ -26,7 +38,7 @@ def main(target: str, host: str, port: str) -> None:
     def create() -> ASGIApp:
         return remember_send(import_from_string(target)())
 
-    uvicorn.run(
+    config = uvicorn.Config(
         create,
         factory=True,
         host=host,
@@ -38,6 +50,11 @@ def main(target: str, host: str, port: str) -> None:
         ws_per_message_deflate=False,  # 41 instead of 15 µs a delivery, for frames that are small anyway
         ws_max_size=1_000_000,
     )
+    server = Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(1)
 
 
 def _end_with_parent() -> None:

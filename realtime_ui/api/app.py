@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from realtime_ui.api import channels, events, health, sign_in
+from realtime_ui.api import channels, events, health, sign_in, stream
 from realtime_ui.api.problems import install_problems
 from realtime_ui.core.errors import NotFound
 
@@ -14,13 +14,13 @@ def create_api() -> FastAPI:
     """The app, with every route under /api and JSON for all that is not there."""
     api = FastAPI(
         title="Realtime UI",
-        description="Emit events, read channels, name them. Errors are RFC 9457 problem details.",
+        description="Emit events, read and follow channels, name them. Errors are RFC 9457 problem details.",
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
     install_problems(api)
-    for module in (events, channels, sign_in, health):
+    for module in (events, channels, stream, sign_in, health):
         api.include_router(module.router)
 
     @api.api_route("/api", methods=METHODS, include_in_schema=False)

@@ -21,6 +21,8 @@ from realtime_ui.core.errors import NotAllowed, RealtimeError, TooLarge
 from realtime_ui.core.logs import REQUEST_ID
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+LIKE_SOCKETS = {"/api/stream"}
+"""Paths that are read for as long as a page is open; another site's page is refused, as with a WebSocket."""
 SANE_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -90,7 +92,8 @@ class Guard:
                     answer.setdefault("cache-control", "public, max-age=31536000, immutable")
             await send(message)
 
-        if scope["method"] not in SAFE_METHODS and not self._origin_fits(headers):
+        guarded = scope["method"] not in SAFE_METHODS or scope["path"] in LIKE_SOCKETS
+        if guarded and not self._origin_fits(headers):
             error: RealtimeError = NotAllowed(
                 "The request comes from another site.", field="Origin", remedy="Send it from the app's own pages."
             )

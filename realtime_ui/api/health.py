@@ -89,6 +89,7 @@ async def read_metrics(caller: Caller) -> Response:
 
 def _read_gauges(now: Snapshot) -> None:
     metrics.SOCKETS.set(now.sockets)
+    metrics.STREAMS.set(len(current().streams))
     metrics.SUBSCRIPTIONS.set(now.subscriptions)
     metrics.TASKS.set(len(asyncio.all_tasks()))
     metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)

@@ -31,11 +31,12 @@ async def sign_in(request: Request, email: Text = "", password: Text = "") -> Re
 
 @router.post("/api/sign-out")
 async def sign_out(request: Request) -> RedirectResponse:
-    """End the session and its feeds; 303 to the sign-in page."""
+    """End the session, its feeds and its streams; 303 to the sign-in page."""
     runtime = current()
     session = await runtime.gate.sign_out(session_token(request.headers.get("cookie")))
     if session is not None:
         await runtime.feed.close_session(session)
+        runtime.streams.close_session(session)
     response = _to_page(request, "/sign-in")
     response.delete_cookie(COOKIE, path="/")
     return response

@@ -48,13 +48,20 @@ ORPHANS_ADOPTED = Counter(
 HUB_GAPS_FILLED = Counter("realtime_hub_gaps_filled", "Holes in a channel's messages that were filled from the log.")
 SWEEP_REPAIRS = Counter("realtime_sweep_repairs", "Channels that the sweep found behind the log.")
 FRAMES = Counter("realtime_frames", "Frames handed on, whoever watches.")
-DELIVERIES = Counter("realtime_deliveries", "Messages sent to sockets: one for each message and socket.")
+DELIVERIES = Counter("realtime_deliveries", "Messages sent, one for each message and socket or stream.")
 QUEUE_BOUNDS_HIT = Counter("realtime_queue_bounds_hit", "Times that something did not fit into a bounded queue.")
 RESUMES = _counter(
-    "realtime_resumes", "Subscriptions of sockets, by how they began.", "kind", "fresh", "resume", "gap", "reset"
+    "realtime_resumes",
+    "Subscriptions of sockets and streams, by how they began.",
+    "kind",
+    "fresh",
+    "resume",
+    "gap",
+    "reset",
 )
 
 SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.")
+STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.")
 SUBSCRIPTIONS = Gauge("realtime_subscriptions", "Channels watched, counted for each socket.")
 TASKS = Gauge("realtime_tasks", "Tasks on the event loop.")
 HUB_LAG_SECONDS = Gauge("realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.")

@@ -24,7 +24,7 @@ from realtime_ui.core.messages import Json
 logger = logging.getLogger(__name__)
 
 SCOPE_SEND = "realtime_ui.send"
-"""Where a WebSocket's ASGI scope holds the server's own `send`."""
+"""Where an ASGI scope holds the server's own `send`."""
 
 
 class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no types
@@ -64,11 +64,7 @@ class DirectWebSocket(WebSocket):  # type: ignore[misc]  # engineio ships no typ
 
     def abort(self) -> bool:
         """Cut the connection without waiting for what the other side has not read; False where that cannot be."""
-        transport = getattr(getattr(self._server_send, "__self__", None), "transport", None)
-        if transport is None:
-            return False
-        transport.abort()
-        return True
+        return cut_off(self._server_send)
 
     def _advance(self, write: Any) -> None:
         """Run a write until it ends or has to wait for the transport; then go on when that is ready."""
@@ -104,11 +100,20 @@ def remember_send(app: ASGIApp) -> ASGIApp:
     """Wrap the whole application, so that direct writes can go past all its layers."""
 
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
+        if scope["type"] in ("websocket", "http"):
             scope[SCOPE_SEND] = send
         await app(scope, receive, send)
 
     return outermost
+
+
+def cut_off(server_send: Any) -> bool:
+    """Cut the connection behind a server's own `send` without waiting; False where that cannot be."""
+    transport = getattr(getattr(server_send, "__self__", None), "transport", None)
+    if transport is None:
+        return False
+    transport.abort()
+    return True
 
 
 def install_direct_writes(server: AsyncServer) -> None:

@@ -246,7 +246,7 @@ async def test_the_schema_is_published(http: httpx.AsyncClient) -> None:
     """With every public route, and none of the forms."""
     paths = (await http.get("/api/openapi.json")).json()["paths"]
     assert set(paths) == {
-        *("/api/events", "/api/channels/{name}/history", "/api/channels/{name}"),
+        *("/api/events", "/api/stream", "/api/channels/{name}/history", "/api/channels/{name}"),
         *("/api/health", "/api/ready", "/api/metrics"),
     }
 

@@ -68,6 +68,36 @@ def test_demo_names_its_channels_and_sends_until_stopped(app: App) -> None:
     assert "100 events sent" in lines[1]
 
 
+@pytest.mark.parametrize("form", ["--json", "--pretty", "--named"])
+def test_tail_prints_what_was_and_what_comes_until_stopped(app: App, form: str) -> None:
+    """A line a message: JSON for programs, a sentence for people, its type first where that is asked for."""
+    project = uuid.uuid4().hex[:12]
+    app.emit(("project.updated", {"projectId": project, "n": 1}))
+    environment = {**os.environ, "REALTIME_URL": app.url, "REALTIME_API_KEY": app.key, "PYTHONUNBUFFERED": "1"}
+    arguments = [sys.executable, "-m", "realtime_ui", "tail", f"project:{project}", "--rewind", "5", form]
+    with subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        app.emit(("project.updated", {"projectId": project, "n": 2}))
+        lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    for n, line in enumerate(lines, 1):
+        if form == "--pretty":
+            assert f"project:{project} {n}  project.updated  " in line
+            continue
+        assert line.startswith("project.updated {" if form == "--named" else "{")
+        assert json.loads(line[line.index("{") :])["data"] == {"projectId": project, "n": n}
+
+
+def test_tail_says_what_is_wrong(app: App) -> None:
+    """In one sentence, with exit code 1."""
+    done = run(app, "tail", "planet:x")
+    assert done.returncode == 1
+    assert "planet:x" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_key_is_for_one_organization(app: App) -> None:
     """With several, it must be named."""
     environment = {**os.environ, "DATABASE_URL": app.database_url}

@@ -8,6 +8,7 @@ import pytest
 
 from realtime_ui import client as module
 from realtime_ui.client import EmitError, EventClient
+from tests.clock import settle
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -91,3 +92,66 @@ async def test_every_event_of_a_list_has_an_id_before_it_is_sent() -> None:
         )
     assert receipts[0]["id"] == "mine"
     assert len(receipts[1]["id"]) == 32
+
+
+HEART = b'data: {"type":"heartbeat","timestamp":1}\n\n'
+
+
+def event(seq: int) -> bytes:
+    """A message as a stream has it."""
+    return f'id: cursor-{seq}\ndata: {{"type":"project.updated","channel":"project:x","seq":{seq}}}\n\n'.encode()
+
+
+def streamed(*pieces: bytes) -> httpx.Response:
+    """A stream that ends after so much."""
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=b"".join(pieces))
+
+
+async def test_a_stream_comes_back_from_where_it_was() -> None:
+    """After an end, a refused connection and a 503; the cursor is that of the last message."""
+    asked: list[str | None] = []
+    answers = [
+        streamed(b": hello\nretry: 1\n\nid: cursor-0\n\n", HEART, event(1), event(2)),
+        None,
+        httpx.Response(503, json={"detail": "away"}),
+        streamed(HEART, event(3)),
+    ]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers.get("last-event-id"))
+        found = answers.pop(0)
+        if found is None:
+            raise httpx.ConnectError("refused")
+        return found
+
+    async with client(answer) as follower:
+        stream = follower.stream("project:x", "session:y", rewind=5)
+        seen: list[tuple[int, str | None]] = []
+        messages = stream.follow()
+        async for message in messages:
+            seen.append((message["seq"], stream.cursor))
+            if len(seen) == 3:
+                break
+        await messages.aclose()
+    await settle()  # httpx-sse leaves an iterator to Python
+    assert seen == [(1, "cursor-1"), (2, "cursor-2"), (3, "cursor-3")]
+    assert asked == [None, "cursor-2", "cursor-2", "cursor-2"]
+
+
+async def test_a_stream_that_is_refused_ends_with_what_was_wrong() -> None:
+    """Also later on, such as after the key was revoked."""
+    answers = [streamed(b"retry: 1\n\n", event(1)), httpx.Response(401, json={"detail": "The key is not valid."})]
+    async with client(lambda request: answers.pop(0)) as follower:
+        with pytest.raises(EmitError, match="The key is not valid"):
+            assert [message["seq"] async for message in follower.stream("project:x")] == [1]
+
+
+async def test_a_stream_that_never_begins_is_given_up() -> None:
+    """After the client's patience; once begun, it comes back for as long as it takes."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    async with client(answer, patience_s=0.05) as follower:
+        with pytest.raises(httpx.ConnectError):
+            assert [message async for message in follower.stream("project:x")] == []

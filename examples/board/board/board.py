@@ -5,6 +5,7 @@ import reflex as rx
 from realtime_ui import ChannelState, ConnectionState, Message, install, live_feed
 
 
+# region page
 class Board(ChannelState, rx.State):
     """Watches one project, and counts on the server what comes."""
 
@@ -30,3 +31,4 @@ def board() -> rx.Component:
 
 
 app = install(rx.App())
+# endregion

@@ -1,0 +1,89 @@
+"""`GET /api/stream`: channels as Server-Sent Events, for browsers' EventSource, curl and programs."""
+
+import random
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from sse_starlette import EventSourceResponse
+from sse_starlette.event import ServerSentEvent
+from sse_starlette.sse import AppStatus
+from starlette.types import Receive, Scope, Send
+
+from realtime_ui.api.identity import Caller, client_address
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.principals import Principal
+from realtime_ui.hub.client_info import ClientInfo
+from realtime_ui.hub.cursor import Cursor
+from realtime_ui.hub.fanout import SCOPE_SEND, cut_off
+from realtime_ui.hub.stream import Stream
+from realtime_ui.hub.streams import StreamRequest, Streams
+from realtime_ui.hub.subscribe import MAX_REWIND
+from realtime_ui.runtime import current
+
+router = APIRouter(tags=["channels"])
+
+RETRY_MS = (2_000, 3_000)
+
+# The worker ends our streams itself, at once and with a last word; the library would cancel them half a second later.
+AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
+
+
+class StreamResponse(EventSourceResponse):
+    """Sends a stream's events and closes the stream, however the connection ends.
+
+    Args:
+        streams: whose it is.
+        stream: a new one.
+    """
+
+    def __init__(self, streams: Streams, stream: Stream) -> None:
+        # A comment first, which makes proxies send the headers on. Heartbeats are our own.
+        retry = ServerSentEvent(comment="realtime", retry=random.randint(*RETRY_MS), sep="\n").encode()
+        super().__init__(streams.events(stream, retry), ping=0)
+        self._streams = streams
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the stream or the connection ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._streams.close(self._stream)
+
+
+@router.get(
+    "/api/stream",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    summary="Follow channels as Server-Sent Events",
+)
+async def stream(
+    request: Request,
+    caller: Caller,
+    channel: Annotated[list[str], Query(min_length=1, max_length=1_000, description="Once for each channel.")],
+    named: Annotated[bool, Query(description="Name events by their type; else they are `message` events.")] = False,
+    rewind: Annotated[int, Query(ge=0, le=MAX_REWIND, description="How many earlier messages to begin with.")] = 0,
+    cursor: Annotated[str | None, Query(description="Where to go on: the last `id` that was received.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The same; EventSource sends it, and it wins.")] = None,
+) -> StreamResponse:
+    """Messages as `data: {channel, seq, epoch, id, type, data, timestamp}`, each with an `id` to resume from.
+
+    Besides, `data: {"type":"heartbeat","timestamp":…}` at the channels' interval; `{"type":"gap",channel,first,last}`
+    where messages are no longer kept; `{"type":"reset",channel,after}` where the log counts in another epoch. A
+    stream ends after some minutes; EventSource comes back by itself and misses nothing.
+    """
+    runtime = current()
+    streams = runtime.streams
+    names = tuple(dict.fromkeys(ChannelName.parse(each) for each in channel))
+    field, text = ("Last-Event-ID", last_event_id) if last_event_id else ("cursor", cursor)
+    known = Cursor.parse(text, field=field, max_channels=streams.limits.channels) if text else None
+    authorization, cookie = request.headers.get("authorization"), request.headers.get("cookie")
+
+    async def identify() -> Principal | None:
+        return await runtime.gate.by_headers(authorization, cookie)
+
+    info = ClientInfo.of_scope(request.scope, "sse", runtime.settings.address_privacy)
+    send = request.scope.get(SCOPE_SEND)
+    wish = StreamRequest(names, named, rewind, known)
+    opened = streams.open(wish, caller, identify, client_address(request), info, lambda: cut_off(send))
+    return StreamResponse(streams, opened)

@@ -1,0 +1,107 @@
+"""docs/MIGRATION.md: its snippets are parts of files, and those files do what it says."""
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.migration import programs, server
+from realtime_ui.core.principals import Role
+from realtime_ui.runtime import Runtime
+from tests.app import PASSWORD, ROOT, App
+from tests.clock import settle
+from tests.documents import region, snippets
+
+CHANNEL = "project:abc123"
+
+
+@pytest.mark.parametrize("document", ["docs/MIGRATION.md", "README.md"])
+def test_a_snippet_is_what_its_file_says(document: str) -> None:
+    """To the letter."""
+    told = [each for each in snippets(document) if each.file]
+    assert told
+    for each in told:
+        assert each.text == region(each.file or "", each.region or ""), each.file
+
+
+def test_every_snippet_of_ours_comes_from_a_file() -> None:
+    """What is not ours is TypeScript."""
+    assert {each.language for each in snippets("docs/MIGRATION.md") if not each.file} == {"typescript"}
+
+
+def shell(app: App, name: str, *, seconds: float) -> str:
+    """What a script of the examples printed within some seconds."""
+    environment = {**os.environ, "REALTIME_URL": app.url, "REALTIME_API_KEY": app.key}
+    command = ["timeout", str(seconds), "bash", str(ROOT / "examples/migration" / name)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+async def test_curl_emits_and_follows(app: App) -> None:
+    """One in a shell each."""
+    following = asyncio.create_task(asyncio.to_thread(shell, app, "follow.sh", seconds=3))
+    await asyncio.sleep(1)
+    answer = json.loads(await asyncio.to_thread(shell, app, "emit.sh", seconds=10))
+    assert answer["events"][0]["channels"][0]["channel"] == CHANNEL
+    assert answer["events"][0]["id"] in await following
+
+
+class Enough(Exception):
+    """What a test's handler ends a program with."""
+
+
+def after(count: int, heard: list[dict[str, Any]]) -> Any:
+    """A handler that remembers, and has enough after so many messages."""
+
+    def handle(message: dict[str, Any]) -> None:
+        heard.append(message)
+        if len(heard) >= count:
+            raise Enough
+
+    return handle
+
+
+async def test_a_program_emits_and_follows(app: App) -> None:
+    """With the same few lines."""
+    heard: list[dict[str, Any]] = []
+    following = asyncio.create_task(programs.follow(app.url, app.key, after(2, heard)))
+    await asyncio.sleep(1)
+    for _ in range(2):
+        await programs.emit(app.url, app.key, "abc123")
+    with pytest.raises(Enough):
+        await asyncio.wait_for(following, 15)
+    await settle()  # Python ends the iterator that was left
+    assert [each["data"]["changes"] for each in heard] == [{"status": "completed"}] * 2
+
+
+async def test_a_program_goes_on_where_it_ended(app: App, tmp_path: Path) -> None:
+    """What was emitted between two runs comes in the second; what it had not finished, again."""
+    file = tmp_path / "cursor"
+    heard: list[dict[str, Any]] = []
+    following = asyncio.create_task(programs.follow_for_good(app.url, app.key, file, after(2, heard)))
+    await asyncio.sleep(1)
+    for _ in range(4):
+        await programs.emit(app.url, app.key, "abc123")
+    with pytest.raises(Enough):
+        await asyncio.wait_for(following, 15)
+    with pytest.raises(Enough):
+        await asyncio.wait_for(programs.follow_for_good(app.url, app.key, file, after(5, heard)), 15)
+    await settle()
+    seqs = [each["seq"] for each in heard]
+    first = seqs[0]
+    assert seqs == [first, first + 1, first + 1, first + 2, first + 3]  # the second was not handled to its end
+
+
+async def test_code_of_the_app_emits_and_reacts(runtime: Runtime) -> None:
+    """On the bus."""
+    await runtime.gate.add_person("Northwind", "ada@northwind.test", "Ada", PASSWORD, Role.ADMIN)
+    token = await runtime.gate.sign_in("ada@northwind.test", PASSWORD, "tests")
+    ada = await runtime.gate.by_token(token)
+    assert ada is not None
+    notified: asyncio.Queue[str] = asyncio.Queue()
+    server.on_updates(notified.put)
+    await server.emit("abc123", ada)
+    assert await asyncio.wait_for(notified.get(), 5) == "abc123"
