@@ -11,4 +11,13 @@ from realtime_ui.states.session import SessionState
 @rx.page(HEALTH, title="Health · Realtime UI", on_load=SessionState.load)
 def page() -> rx.Component:
     """The health page."""
-    return shell(rx.cond(SessionState.signed_in, health()))
+    return shell(
+        rx.cond(
+            SessionState.signed_in,
+            rx.cond(
+                SessionState.is_admin,
+                health(),
+                rx.el.p("How the servers are is for admins. Ask one of your organization.", class_name="rt-empty"),
+            ),
+        )
+    )

@@ -17,6 +17,7 @@ DEAD_S = 60
 """A socket on which nothing came for so long is taken for dead; the server pings more often."""
 SMALL_BUFFER, SMALL_SEGMENT = 4_096, 536
 CONNECTED, DISCONNECTED, EVENT, ANSWER, REFUSED = "01234"
+BEAT = '42/feed,["beat"'
 _PACKET = re.compile(r"4([0-4])(?:(/[^,]*),)?(\d*)(.*)", re.DOTALL)
 
 
@@ -54,7 +55,7 @@ class Wire:
         await self._connection.send(f"42{namespace},{asked}{json.dumps([event, data])}")
 
     async def packets(self) -> AsyncIterator[Packet]:
-        """What comes, until the socket ends; pings are answered.
+        """What comes, until the socket ends; pings and heartbeats are answered.
 
         Raises:
             TimeoutError: nothing came for `DEAD_S` seconds.
@@ -66,6 +67,9 @@ class Wire:
             assert isinstance(text, str)
             if text == "2":
                 await self._connection.send("3")
+            elif text.startswith(BEAT):
+                beat = Packet.parse(text)
+                await self.send(beat.namespace, *beat.data)
             elif text.startswith("4"):
                 yield Packet.parse(text)
             elif text == "1":
