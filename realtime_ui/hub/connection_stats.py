@@ -219,9 +219,10 @@ class ConnectionStats:
         """Those that are open."""
         return self._open.values()
 
-    def find(self, identity: uuid.UUID) -> Entry | None:
-        """One that is open here."""
-        return self._open.get(identity)
+    @property
+    def unwritten_ends(self) -> Iterable[Entry]:
+        """Those that ended, which the table does not know yet."""
+        return self._ended.values()
 
     def cut(self, tenant: uuid.UUID, connection_id: str) -> bool:
         """End a tenant's connection; False where it is not this worker's."""

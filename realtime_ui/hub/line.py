@@ -65,7 +65,7 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
         """A tab answers a beat: `{type, timestamp}`; the answer tells it how long a round trip takes."""
         kind = data.get("type") if isinstance(data, dict) else None
         timestamp = data.get("timestamp") if isinstance(data, dict) else None
-        if kind in set(ChannelType) and type(timestamp) is int:
+        if isinstance(kind, str) and kind in set(ChannelType) and type(timestamp) is int:
             self.heartbeats.answered(sid, ChannelType(kind), timestamp)
             return {"ok": True}
         problem = InvalidRequest(f"{clip(data)} answers no beat.", remedy="Send back its type and timestamp.")
@@ -102,10 +102,11 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
             tab = await self._tab(sid)
             require(tab.person, Action.ADMINISTER, None)
             given: dict[str, Any] = data if isinstance(data, dict) else {}
-            if given.get("type") not in set(ChannelType):
+            kind = given.get("type")
+            if not isinstance(kind, str) or kind not in set(ChannelType):
                 known = ", ".join(ChannelType)
-                raise InvalidRequest(f"{clip(given.get('type'))} is no type.", field="type", remedy=f"Send {known}.")
-            kind = ChannelType(given["type"])
+                raise InvalidRequest(f"{clip(kind)} is no channel type.", field="type", remedy=f"Send one of {known}.")
+            kind = ChannelType(kind)
             config = HeartbeatConfig.checked(given.get("interval_ms"), given.get("timeout_ms"))
             await self._heartbeat_config.write(kind, config)
             logger.info("%s set the heartbeat of %s", tab.person.label, kind)

@@ -157,28 +157,31 @@ class Monitor:
     async def _rows(self, view: View) -> tuple[dict[str, Json], int]:
         """The connections of a view by their row's id, newest first, and how many are open."""
         own = [entry for entry in self._stats.entries if view.has(entry)]
+        ended = [entry for entry in self._stats.unwritten_ends if view.has(entry)]
         try:
             seen, total = await self._repository.seen(view.tenant, person=view.person, gone_s=GONE_S, limit=LIMIT)
             total += sum(1 for entry in own if entry.written is None)
+            total -= sum(1 for entry in ended if entry.written is not None)
         except RealtimeError as error:
             logger.debug("The monitor shows what this worker knows alone: %s", error)
             seen, total = [], len(own)
-        found = {str(entry.id): self._own(entry) for entry in own[-LIMIT:]}
-        for each in seen:
-            if len(found) >= LIMIT:
-                break
-            found.setdefault(str(each.id), self._other(each))
-        return found, total
+        # The newest of this worker's first, then what the others have, and what is gone last.
+        rows = [self._own(entry) for entry in reversed(own[-LIMIT:])]
+        rows += [self._own(entry) for entry in reversed(ended[-LIMIT:])]
+        known = {row["id"] for row in rows}
+        rows += [self._other(each) for each in seen if str(each.id) not in known]
+        rows.sort(key=lambda row: row["closed"] is not None)
+        return {row["id"]: row for row in rows[:LIMIT]}, total
 
     def _own(self, entry: Entry) -> dict[str, Json]:
-        state = self._heartbeats.liveness(entry.key[1], entry.signed_at)
+        state = Liveness.GONE if entry.closed_at else self._heartbeats.liveness(entry.key[1], entry.signed_at)
         return {
             **{name: entry.info.get(name, "") for name in SHOWN},
             "id": str(entry.id),
             "connection": entry.connection,
             "channel": str(entry.key[1]),
             "since": entry.opened_at,
-            "closed": None,
+            "closed": entry.closed_at,
             "beat": entry.last_beat_at,
             "messages": entry.messages,
             "latencies": list(entry.latencies),
