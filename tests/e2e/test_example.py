@@ -12,7 +12,7 @@ from playwright.async_api import expect
 
 from tests.app import ROOT, App, Process, free_port, until_it_answers
 from tests.e2e.conftest import TIMEOUT_MS, Open
-from tests.integration.test_heartbeats import set_heartbeat
+from tests.integration.test_heartbeats import set_heartbeat, until
 
 BUSY = "const begun = performance.now(); while (performance.now() - begun < 4500);"
 
@@ -50,6 +50,9 @@ async def test_the_examples_page_knows_when_its_line_is_silent(app: App, board: 
         page = watched.page
         well = page.get_by_text("ms; silent so far: 0")
         await expect(well).to_be_visible()
+        beats: list[str] = []
+        watched.sockets[0].on("framereceived", lambda frame: beats.append(str(frame)))
+        await until(lambda: any('"interval":1000' in frame for frame in beats), seconds=10)
         await page.evaluate(BUSY)  # a tab that hangs answers nothing
         await expect(page.get_by_text("silent so far: 1")).to_be_visible(timeout=TIMEOUT_MS)
 
