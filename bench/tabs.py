@@ -15,6 +15,7 @@ from typing import Any
 
 import websockets
 
+BEAT = '42/feed,["beat"'
 HYDRATE = {
     "event": {
         "name": "reflex___state____state.hydrate_and_load",
@@ -48,6 +49,8 @@ async def tab(url: str, cookie: str, kind: str, ready: asyncio.Event, mine: Tab)
             now = time.time()
             if packet == "2":
                 await socket.send("3")
+            elif packet.startswith(BEAT):
+                await socket.send(packet)  # which is its own answer
             elif packet.startswith("40/_event"):
                 if kind in ("ours", "bare"):
                     await socket.send("40/feed,")

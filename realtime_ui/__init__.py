@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from realtime_ui.providers.factory import create_realtime_client
     from realtime_ui.states.channel import ChannelState
     from realtime_ui.states.connection import ConnectionState
+    from realtime_ui.states.heartbeat import HeartbeatState
     from realtime_ui.states.session import SessionState
 
 _HOMES = {
     "ChannelState": "states.channel",
     "ConnectionState": "states.connection",
     "EventClient": "client",
+    "HeartbeatState": "states.heartbeat",
     "Message": "core.messages",
     "Route": "events.routes",
     "SessionState": "states.session",
@@ -39,6 +41,7 @@ __all__ = [
     "ChannelState",
     "ConnectionState",
     "EventClient",
+    "HeartbeatState",
     "Message",
     "Route",
     "SessionState",

@@ -18,7 +18,7 @@ from realtime_ui.events.routes import Route
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import load_settings
-from realtime_ui.states.channel import StateSinks
+from realtime_ui.states.sinks import StateSinks
 
 
 def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from types import TracebackType
 
 from socketio import AsyncServer
@@ -17,22 +18,27 @@ from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
-from realtime_ui.core.messages import Event
+from realtime_ui.core.messages import Event, Json
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
+from realtime_ui.hub.connection_stats import ConnectionStats
 from realtime_ui.hub.fanout import install_direct_writes
 from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, token_of_socket
 from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.line import LineParts
+from realtime_ui.hub.samples import Samples, dropped, refused
 from realtime_ui.hub.streams import StreamLimits, Streams
 from realtime_ui.hub.subscriptions import SinkFactory
 from realtime_ui.persistence.channels import ChannelRepository
+from realtime_ui.persistence.connection_stats import ConnectionStatsRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
-from realtime_ui.persistence.heartbeat_intervals import HeartbeatIntervals
+from realtime_ui.persistence.health_samples import HealthSampleRepository, WorkerSample
+from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.persistence.retention import Retention
 from realtime_ui.providers.base import WireMessage
@@ -100,6 +106,17 @@ class Runtime:
         )
         self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
         self.bus = EventBus(Routes(routes), self.log, self.bridge)
+        connections, samples = ConnectionStatsRepository(self.database), HealthSampleRepository(self.database)
+        self.stats = ConnectionStats(
+            connections,
+            samples,
+            self.hub.delivered,
+            worker=client_id,
+            provider=self.provider.name,
+            kept_days=settings.connection_stats_days,
+            clock=clock,
+        )
+        self._samples = Samples(samples, self.stats.traffic, lambda: self.stats.entries, worker=client_id, clock=clock)
         self.feed = FeedNamespace(
             self.hub,
             self.log,
@@ -111,11 +128,13 @@ class Runtime:
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,
             address_privacy=settings.address_privacy,
+            line=LineParts(HeartbeatConfigRepository(self.database), connections, samples, self.stats),
         )
         self.streams = Streams(
             self.hub,
             self.log,
-            HeartbeatIntervals(self.database).read,
+            lambda kind: self.feed.heartbeats.config[kind].interval_ms / 1000,
+            self.stats,
             clock,
             StreamLimits(
                 per_person=settings.streams_per_person,
@@ -149,6 +168,8 @@ class Runtime:
         enter(self.bus.stop)
         foreign = asyncio.create_task(self._record_foreign(), name="record-foreign")
         self._stack.callback(foreign.cancel)
+        await self.stats.start(self.state)
+        enter(self.stats.stop)
         install_direct_writes(self._server)
         self._server.register_namespace(self.feed)
         await self.feed.start()
@@ -157,6 +178,10 @@ class Runtime:
         enter(self.streams.stop)
         await self.health.start()
         enter(self.health.stop)
+        await self.feed.monitor.start(self.state)
+        enter(self.feed.monitor.stop)
+        await self._samples.start(self._look)
+        enter(self._samples.stop)
         _running.append(self)
         self._stack.callback(_running.remove, self)
         return self
@@ -170,6 +195,29 @@ class Runtime:
     async def person_of_socket(self, sid: str) -> Person | None:
         """Who is behind a Reflex event socket of this worker, or None."""
         return await self.gate.by_token(token_of_socket(self._server.get_environ(sid, EVENT_NAMESPACE)))
+
+    def state(self) -> dict[str, Json]:
+        """How this worker stands, as it tells the others and the admins."""
+        now = self.health.snapshot()
+        return {
+            **asdict(self._look()),
+            "database_up": now.database_up,
+            "provider": now.provider,
+            "provider_status": now.provider_status.value,
+            "subscriptions": now.subscriptions,
+        }
+
+    def _look(self) -> WorkerSample:
+        """How this worker stands, in the numbers that a sample has."""
+        now = self.health.snapshot()
+        return WorkerSample(
+            sockets=now.sockets,
+            streams=self.stats.connections("sse"),
+            stale=self.feed.heartbeats.stale,
+            hub_lag_ms=round(now.hub_lag_s * 1000),
+            refused=refused(),
+            dropped=dropped(),
+        )
 
     def _take_foreign(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
         try:

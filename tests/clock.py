@@ -28,12 +28,17 @@ class ManualClock:
         """Call `callback` when the clock has been advanced that far."""
         heapq.heappush(self._due, (self._now + seconds, next(self._order), lambda: (callback(), None)[1]))
 
+    def stand_still(self, seconds: float) -> None:
+        """Let time pass without anything running, as it is for a process that was stopped."""
+        self._now += seconds
+
     async def advance(self, seconds: float) -> None:
         """Let time pass; all that becomes due runs, in order, and what it started comes to rest."""
         until = self._now + seconds
         await settle()
         while self._due and self._due[0][0] <= until:
-            self._now, _, callback = heapq.heappop(self._due)
+            due, _, callback = heapq.heappop(self._due)
+            self._now = max(self._now, due)
             callback()
             await settle()
         self._now = until

@@ -29,7 +29,10 @@ class Tab:
         self.updates: list[dict[str, Any]] = []
         self.health: list[dict[str, Any]] = []
         self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.beats: list[dict[str, Any]] = []
+        self.answers_beats = True
         self._news = asyncio.Event()
+        self.client.on("beat", self._beat, namespace="/feed")
         self.client.on("frame", self._frame, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
         self.client.on("health", self._health, namespace="/feed")
@@ -82,6 +85,12 @@ class Tab:
     async def _health(self, health: dict[str, Any]) -> None:
         self.health.append(health)
         self._news.set()
+
+    async def _beat(self, beat: dict[str, Any]) -> None:
+        self.beats.append(beat)
+        self._news.set()
+        if self.answers_beats:
+            await self.client.emit("beat", {"type": beat["type"], "timestamp": beat["timestamp"]}, namespace="/feed")
 
     async def _update(self, update: dict[str, Any]) -> None:
         self.updates.append(update)

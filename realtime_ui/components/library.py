@@ -5,8 +5,12 @@ import reflex as rx
 import realtime_ui.states.client_vars  # noqa: F401  (links the JavaScript that all of them import)
 
 STYLES = rx.asset("realtime.css", shared=True)
+MONITOR_STYLES = rx.asset("monitor.css", shared=True)
+CHARTS = rx.asset("charts.jsx", shared=True)
 SENTENCES = rx.asset("sentences.js", shared=True)
 LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
 CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path
 CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
 CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path
+CONNECTIONS = rx.asset("connections.jsx", shared=True).importable_path
+HEALTH = rx.asset("health.jsx", shared=True).importable_path

@@ -1,13 +1,13 @@
 """`live_feed(State)`: performs the subscription that a `ChannelState` declares, and shows its messages."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import reflex as rx
 
 from realtime_ui.components.library import LIVE_FEED
 from realtime_ui.components.sentences import SENTENCES
 from realtime_ui.states.channel import ChannelState
+from realtime_ui.states.sinks import has_hooks
 
 
 class LiveFeed(rx.Component):
@@ -39,13 +39,12 @@ def live_feed(
         label: the list's name for screen readers.
         empty: shown while the channel has no message.
     """
-    own: Any = state._on_messages is not ChannelState._on_messages
     return LiveFeed.create(
         empty,
         channel=state.channel,
         hydrated=state.is_hydrated,
         rewind=state.rewind,
-        state=state.get_full_name() if own else "",
+        state=state.get_full_name() if has_hooks(state) else "",
         sentences={**SENTENCES, **{kind: list(each) for kind, each in (sentences or {}).items()}},
         label=label,
     )

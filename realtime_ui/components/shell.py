@@ -20,6 +20,7 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
             rx.link(rx.icon("activity", size=18), "Realtime UI", href="/", class_name="rt-brand"),
             rx.el.span(SessionState.tenant, class_name="rt-tenant"),
             rx.el.span(class_name="rt-spring"),
+            rx.cond(SessionState.signed_in, _monitor_links()),
             connection_dot(),
             rx.color_mode.button(size="1", variant="ghost", aria_label="Light or dark"),
             rx.cond(SessionState.signed_in, _account()),
@@ -27,6 +28,18 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
         ),
         rx.el.main(*children, id="main", class_name="rt-main" if wide else "rt-main rt-narrow"),
         class_name="rt-shell",
+    )
+
+
+def _monitor_links() -> rx.Component:
+    return rx.el.nav(
+        rx.link(rx.icon("radio", size=14), rx.el.span("Connections"), href="/connections", aria_label="Connections"),
+        rx.cond(
+            SessionState.is_admin,
+            rx.link(rx.icon("heart-pulse", size=14), rx.el.span("Health"), href="/health", aria_label="Health"),
+        ),
+        class_name="rt-nav",
+        aria_label="Monitor",
     )
 
 

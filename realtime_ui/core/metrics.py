@@ -59,10 +59,24 @@ RESUMES = _counter(
     "gap",
     "reset",
 )
+SOCKETS_REFUSED = Counter("realtime_sockets_refused", "Sockets that nobody signed in came with.")
+BEATS = _counter(
+    "realtime_beats",
+    "Heartbeats over sockets: sent, answered, and missed (once for each silence of a connection on a channel).",
+    "outcome",
+    *("sent", "answered", "missed"),
+)
+BEAT_SECONDS = Histogram(
+    "realtime_beat_duration_seconds",
+    "From a heartbeat to its answer.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
 
 SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.")
 STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.")
 SUBSCRIPTIONS = Gauge("realtime_subscriptions", "Channels watched, counted for each socket.")
+STREAMS = Gauge("realtime_streams", "Streams (SSE) open.")
+CONNECTIONS_STALE = Gauge("realtime_connections_stale", "Sockets silent for longer than their channel's timeout.")
 TASKS = Gauge("realtime_tasks", "Tasks on the event loop.")
 HUB_LAG_SECONDS = Gauge("realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.")
 DATABASE_UP = Gauge("realtime_database_up", "1 while the database answers within 2 s, else 0.")
@@ -77,6 +91,18 @@ def failed_emits_counted(events: int) -> Iterator[None]:
     except RealtimeError as error:
         EMITS.labels(outcome_of(error)).inc(events)
         raise
+
+
+def total(counter: Counter, *values: str) -> int:
+    """What a counter has counted, under some values of its label where they are named."""
+    [family] = counter.collect()
+    return round(
+        sum(
+            sample.value
+            for sample in family.samples
+            if sample.name.endswith("_total") and (not values or set(sample.labels.values()) & set(values))
+        )
+    )
 
 
 def outcome_of(error: RealtimeError) -> str:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from socketio import AsyncNamespace, AsyncServer
+from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
@@ -25,12 +25,13 @@ from realtime_ui.core.messages import Head, Json
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.fanout import hang_up, queued_bytes, send_to_room
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.line import LineEvents, LineParts
 from realtime_ui.hub.lobby import Audience, Lobby
 from realtime_ui.hub.subscribe import SubscribeRequest
 from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_of
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.channels import ChannelRepository
-from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.event_log import ChannelKey, EventLog
 from realtime_ui.settings import AddressPrivacy
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ HOPELESS = 4
 """A socket whose queue grows by so many times the bound after it left its rooms is hung up."""
 
 
-class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+class FeedNamespace(LineEvents):
     """Watches channels for tabs.
 
     Args:
@@ -59,6 +60,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         max_queued_bytes: how much may wait for one socket before it leaves its rooms.
         kept_days: how many days each channel type's log is kept; None for ever.
         address_privacy: how much of a socket's network address is kept.
+        line: for beats and the monitor, as `LineEvents` takes it.
     """
 
     def __init__(
@@ -74,10 +76,11 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         max_queued_bytes: int,
         kept_days: Mapping[ChannelType, float | None],
         address_privacy: AddressPrivacy,
+        line: LineParts,
     ) -> None:
-        super().__init__(NAMESPACE)
+        super().__init__(NAMESPACE, line, clock)
         self._subscriptions = Subscriptions(
-            hub, self, self._send_frame, sink_for_state, self._client_token, max_channels=max_channels
+            hub, self, self._send_frame, sink_for_state, self._client_token, self.heartbeats, max_channels=max_channels
         )
         self._tabs = self._subscriptions.tabs
         self.lobby = Lobby(channels, self._subscriptions.watching, self._send_lobby, clock)
@@ -97,9 +100,11 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             asyncio.create_task(self._keep_checking_queues(), name="feed-queues"),
         ]
         await self.lobby.start()
+        await self.heartbeats.start()
 
     async def stop(self) -> None:
         """End all of it."""
+        await self.heartbeats.stop()
         await self.lobby.stop()
         for task in self._tasks:
             task.cancel()
@@ -113,6 +118,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         except RealtimeError as error:
             raise Refused(error.title, error.problem()) from error
         if person is None:
+            metrics.SOCKETS_REFUSED.inc()
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
             raise Refused(nobody.title, nobody.problem())
         info = ClientInfo.of_scope(environ["asgi.scope"], "websocket", self._address_privacy)
@@ -155,6 +161,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         if begins:
             metrics.RESUMES.labels(wish.kind(after, reset)).inc()
         more = bool(rows) and rows[-1].seq < head.last
+        self.heartbeats.got(sid, key, len(rows))
         for sink in tab.channels.get(key, {}).values():
             sink.catch_up(rows, live=not more)
         return {
@@ -281,6 +288,7 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             metrics.QUEUE_BOUNDS_HIT.inc()
             await self._subscriptions.release_all(tab)
             await self.leave_room(tab.sid, Audience.of(tab.person).room)
+            await self.leave_monitor(tab)
             # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
             await self.emit("behind", to=tab.sid)
 
@@ -312,6 +320,9 @@ class FeedNamespace(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         if not rows:
             return sum(1 for _ in self.server.manager.get_participants(NAMESPACE, audience.room))
         return send_to_room(self.server, NAMESPACE, audience.room, "lobby", rows)
+
+    def _timed_out(self, sid: str, key: ChannelKey) -> None:
+        self._subscriptions.timed_out(sid, key)
 
     def _engine_socket(self, sid: str) -> Any:
         return self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(sid, NAMESPACE))

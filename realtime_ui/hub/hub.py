@@ -103,6 +103,11 @@ class RealtimeHub:
         since = [each.behind_since for each in self._watched.values() if each.behind_since is not None]
         return self._clock.monotonic() - min(since) if since else 0.0
 
+    def delivered(self, key: ChannelKey) -> int:
+        """How many messages of a channel were handed on; goes on counting for as long as somebody watches it."""
+        watched = self._watched.get(key)
+        return watched.delivered if watched else 0
+
     async def attach(self, key: ChannelKey, sink: Sink) -> None:
         """Begin to hand a channel's frames to `sink`: all that comes after the head as it is now.
 
@@ -198,6 +203,7 @@ class RealtimeHub:
 
     def _hand_on(self, watched: Watched, frame: Frame) -> None:
         metrics.FRAMES.inc()
+        watched.delivered += len(frame.messages)
         for sink in list(watched.sinks):
             try:
                 sink(frame)

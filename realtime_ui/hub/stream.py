@@ -27,6 +27,7 @@ from realtime_ui.core.errors import Unavailable
 from realtime_ui.core.messages import Ephemeral, Head, Json, Message
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
+from realtime_ui.hub.connection_stats import Entry as StatsEntry
 from realtime_ui.hub.cursor import Position, place_text
 from realtime_ui.hub.subscribe import SubscribeRequest
 from realtime_ui.persistence.event_log import ChannelKey
@@ -109,6 +110,7 @@ class Place:
     text: str | None
     """The position as the cursor has it."""
     attached: bool = False
+    entry: StatsEntry | None = None
     begun: bool = False
     behind: bool = True
 
@@ -154,6 +156,7 @@ class Stream:
     ending: str = ""
     _queue: "deque[Entry]" = field(default_factory=deque)
     _queued: int = 0
+    _beating: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -201,6 +204,7 @@ class Stream:
             opening: goes first.
         """
         yield opening + self._drain()  # with a heartbeat
+        self._heartbeat_went()
         resumable = False
         while self.ended_at is None:
             away = False
@@ -220,6 +224,7 @@ class Stream:
                 yield f"id: {self._cursor()}\n\n".encode()  # no event, but from here on it can be resumed
             if piece := self._drain():
                 yield piece
+                self._heartbeat_went()
             elif away:
                 await self.clock.sleep(RETRY_S)
             elif not any(place.behind for place in self.places):
@@ -242,8 +247,11 @@ class Stream:
                     yield self._gap(place, head.epoch, before)
                 if page:
                     yield self._numbered(place, Encoded(position.epoch, page))
+                    if place.entry is not None:
+                        place.entry.count(len(page))
                 if piece := self._drain():
                     yield piece
+                    self._heartbeat_went()
             else:
                 place.behind = False
 
@@ -285,6 +293,7 @@ class Stream:
                 continue
             self._queued -= taken
             if place is None or isinstance(item, bytes):
+                self._beating = True
                 piece = item if isinstance(item, bytes) else b""
             elif self._follows(place, item):
                 piece = self._numbered(place, item)
@@ -326,6 +335,14 @@ class Stream:
 
     def _cursor(self) -> str:
         return ".".join([self.id, *(place.text for place in self.places if place.text)])
+
+    def _heartbeat_went(self) -> None:
+        """A heartbeat that the client's side has taken is its sign of life."""
+        if self._beating:
+            self._beating = False
+            for place in self.places:
+                if place.entry is not None:
+                    place.entry.beat()
 
     def _put(self, place: Place | None, item: Encoded | bytes, size: int) -> None:
         self._queue.append((place, item, size))

@@ -5,7 +5,7 @@ import logging
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from realtime_ui.access.policy import Action, may, require
@@ -14,6 +14,7 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RateLimited, RealtimeError
 from realtime_ui.core.principals import Person, Principal
 from realtime_ui.hub.client_info import ClientInfo
+from realtime_ui.hub.connection_stats import ConnectionStats
 from realtime_ui.hub.cursor import Cursor, new_stream_id, place_text
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.stream import Encoded, Place, Stream, event, now_ms
@@ -23,15 +24,11 @@ from realtime_ui.persistence.event_log import ChannelKey, EventLog
 logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
-INTERVALS_S = 2.0
 CHECK_S = 30.0
 GOING_S = 3.0
 """How long an ended stream may take to send its last words before it is cut off."""
 JITTER = 0.1
 RETRY_AFTER_S = 10.0
-
-Intervals = Callable[[], Awaitable[Mapping[ChannelType, float]]]
-"""How often each channel type's connections beat now, in s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +59,26 @@ class Streams:
     Args:
         hub: where frames come from.
         log: where pages come from.
-        intervals: how often to beat; asked again every few seconds, so that a change is soon in force.
+        interval_s: how often each channel type's connections beat now, in s.
+        stats: where each stream's channels are listed.
         clock: tells the time.
         limits: how many, how large, how long.
     """
 
     def __init__(
-        self, hub: RealtimeHub, log: EventLog, intervals: Intervals, clock: Clock, limits: StreamLimits
+        self,
+        hub: RealtimeHub,
+        log: EventLog,
+        interval_s: Callable[[ChannelType], float],
+        stats: ConnectionStats,
+        clock: Clock,
+        limits: StreamLimits,
     ) -> None:
         self.limits = limits
         self._hub = hub
         self._log = log
-        self._read_intervals = intervals
-        self._intervals: Mapping[ChannelType, float] = {}
+        self._interval_of = interval_s
+        self._stats = stats
         self._clock = clock
         self._open: set[Stream] = set()
         self._callers: Counter[str] = Counter()
@@ -84,7 +88,6 @@ class Streams:
     async def start(self) -> None:
         """Begin to beat and to look after sessions."""
         self._tasks = [
-            asyncio.create_task(self._keep(self._look_at_intervals, INTERVALS_S), name="streams-intervals"),
             asyncio.create_task(self._keep(self._tick, TICK_S), name="streams-tick"),
             asyncio.create_task(self._keep(self._check_callers, TICK_S), name="streams-callers"),
         ]
@@ -172,6 +175,9 @@ class Streams:
         self._watching.setdefault(place.key, set()).add(place)
         await self._hub.attach(place.key, self._take)
         place.attached = True
+        stream = place.stream
+        place.entry = self._stats.open(str(stream.connection_id), place.key, stream.info, stream.principal, stream.cut)
+        place.entry.beat()  # the heartbeat on open has gone
         if place.stream not in self._open:  # it went while we waited
             await self._detach(place)
 
@@ -205,6 +211,8 @@ class Streams:
             self._watching.pop(place.key, None)
         if place.attached:
             place.attached = False
+            if place.entry is not None:
+                place.entry.close()
             await self._hub.detach(place.key, self._take)
 
     def _id_for(self, cursor: Cursor | None, principal: Principal) -> str:
@@ -227,9 +235,6 @@ class Streams:
                 logger.exception("The streams could not be looked after")
             await self._clock.sleep(every_s)
 
-    async def _look_at_intervals(self) -> None:
-        self._intervals = await self._read_intervals()
-
     async def _tick(self) -> None:
         now = self._clock.monotonic()
         for stream in list(self._open):
@@ -243,7 +248,7 @@ class Streams:
 
     def _interval_s(self, stream: Stream) -> float:
         """The smallest of its channels' types."""
-        return min((self._intervals.get(channel.type, 30.0) for channel in stream.channels), default=30.0)
+        return min(self._interval_of(channel.type) for channel in stream.channels)
 
     def _beat(self, stream: Stream, now: float) -> None:
         stream.beaten_at = now

@@ -18,12 +18,21 @@ from realtime_ui.persistence.event_log import ChannelKey
 class StateSink(Protocol):
     """A sink for a state class: hears what its tab is shown, pages and frames, each message once, in order."""
 
+    @property
+    def wants_messages(self) -> bool:
+        """Whether it wants any."""
+        ...
+
     def __call__(self, frame: Frame) -> None:
         """Take a frame from the hub."""
         ...
 
     def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
         """Take a page that the tab got; `live` when frames follow on it."""
+        ...
+
+    def timed_out(self) -> None:
+        """Hear that the tab is silent for longer than the channel's timeout."""
         ...
 
 
@@ -44,6 +53,18 @@ class Tab:
     behind: int = 0
     """How many bytes waited for it when it left its rooms for being too slow; 0 once it has read them."""
     channels: dict[ChannelKey, dict[str, StateSink]] = field(default_factory=dict)  # with the sinks of its states
+
+
+class Lines(Protocol):
+    """Keeps account of which tab watches what, and for how long."""
+
+    async def began(self, tab: Tab, key: ChannelKey) -> None:
+        """A tab watches a channel."""
+        ...
+
+    async def ended(self, tab: Tab, key: ChannelKey) -> None:
+        """It does no longer."""
+        ...
 
 
 class Rooms(Protocol):
@@ -67,6 +88,7 @@ class Subscriptions:
         send_frame: sends a frame to its room.
         sink_for_state: makes sinks for state classes that want messages.
         client_token: the Reflex client token behind a socket.
+        lines: keeps account of who watches what.
         max_channels: how many channels one tab may watch.
     """
 
@@ -77,6 +99,7 @@ class Subscriptions:
         send_frame: Sink,
         sink_for_state: SinkFactory,
         client_token: Callable[[str], str],
+        lines: Lines,
         *,
         max_channels: int,
     ) -> None:
@@ -86,6 +109,7 @@ class Subscriptions:
         self._send_frame = send_frame
         self._sink_for_state = sink_for_state
         self._client_token = client_token
+        self._lines = lines
         self._max_channels = max_channels
         self._watchers: dict[ChannelKey, set[str]] = {}
 
@@ -105,12 +129,14 @@ class Subscriptions:
                 tab.channels[key] = {}
                 self._watchers.setdefault(key, set()).add(tab.sid)
                 await self._rooms.enter_room(tab.sid, room_of(key))
+                await self._lines.began(tab, key)
             sinks = tab.channels[key]
             for state in states:
                 if state not in sinks:
                     sink = await self._sink_for_state(self._client_token(tab.sid), state, key[1])
                     if sink is not None:
-                        await self._hub.attach(key, sink)
+                        if sink.wants_messages:
+                            await self._hub.attach(key, sink)
                         sinks[state] = sink
         except BaseException:
             await self.release(tab, key)
@@ -123,6 +149,7 @@ class Subscriptions:
         sinks = tab.channels.pop(key, None)
         if sinks is None:
             return
+        await self._lines.ended(tab, key)
         for sink in sinks.values():
             await self._hub.detach(key, sink)
         await self._hub.detach(key, self._send_frame)
@@ -137,6 +164,12 @@ class Subscriptions:
         """Take a tab out of all its rooms."""
         for key in list(tab.channels):
             await self.release(tab, key)
+
+    def timed_out(self, sid: str, key: ChannelKey) -> None:
+        """Tell a tab's states that it is silent."""
+        tab = self.tabs.get(sid)
+        for sink in tab.channels.get(key, {}).values() if tab else ():
+            sink.timed_out()
 
     @property
     def count(self) -> int:

@@ -45,6 +45,7 @@ class Watched:
     epoch: str = ""
     last: int = 0  # the highest seq handed on, or gathered
     seen: int = 0  # the highest seq known to exist
+    delivered: int = 0  # how many messages were handed on
     window_open: bool = False
     reading: "asyncio.Task[None] | None" = None
     behind_since: float | None = None  # while it knows of a message that it does not have

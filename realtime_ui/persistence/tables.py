@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -73,6 +73,17 @@ class RealtimeConnectionStat(SQLModel, table=True):
             "disconnected_at",
             postgresql_where=text("disconnected_at IS NULL"),
         ),
+        Index("idx_realtime_connection_stats_tenant", "tenant_id", "disconnected_at"),
+        Index(
+            "idx_realtime_connection_stats_worker",
+            "worker",
+            postgresql_where=text("disconnected_at IS NULL"),
+        ),
+        Index(
+            "idx_realtime_connection_stats_gone",
+            "disconnected_at",
+            postgresql_where=text("disconnected_at IS NOT NULL"),
+        ),
     )
 
     id: uuid.UUID = Field(primary_key=True)
@@ -85,6 +96,12 @@ class RealtimeConnectionStat(SQLModel, table=True):
     last_heartbeat_at: datetime | None = _time()
     message_count: int | None = Field(default=0, nullable=True, sa_column_kwargs={"server_default": text("0")})
     created_at: datetime | None = _time(default=True)
+    channel_name: str | None = Field(default=None, sa_type=Text)
+    worker: str | None = Field(default=None, sa_type=Text)
+    opened_at: datetime | None = _time()
+    counted_before: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    latencies_ms: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False, server_default=text("'{}'")))
+    closing: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
 
 
 class RealtimeHeartbeatConfig(SQLModel, table=True):
@@ -104,6 +121,48 @@ class RealtimeHeartbeatConfig(SQLModel, table=True):
     timeout_ms: int | None = Field(default=90000, nullable=True, sa_column_kwargs={"server_default": text("90000")})
     created_at: datetime | None = _time()
     updated_at: datetime | None = _time()
+
+
+class RealtimeWorker(SQLModel, table=True):
+    """A worker's lease: while it is renewed, the connections that name it are open."""
+
+    __tablename__ = "realtime_workers"
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    started_at: datetime = _time(nullable=False)
+    seen_at: datetime = _time(nullable=False)
+    state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class RealtimeHealthSample(SQLModel, table=True):
+    """How one worker did in one minute."""
+
+    __tablename__ = "realtime_health_samples"
+
+    minute: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    worker: str = Field(primary_key=True, sa_type=Text)
+    sockets: int
+    streams: int
+    stale: int
+    hub_lag_ms: int
+    refused: int
+    dropped: int
+
+
+class RealtimeTrafficSample(SQLModel, table=True):
+    """What a tenant's connections on one channel type had from one worker in one minute."""
+
+    __tablename__ = "realtime_traffic_samples"
+
+    minute: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    tenant_id: uuid.UUID = Field(primary_key=True)
+    channel_type: str = Field(primary_key=True, sa_type=Text)
+    worker: str = Field(primary_key=True, sa_type=Text)
+    connections: int
+    messages: int
+    latency_p50_ms: int | None
+    latency_p95_ms: int | None
+    missed: int
 
 
 class RealtimeChannelHead(SQLModel, table=True):

@@ -15,15 +15,17 @@ T = TypeVar("T")
 CONNECTION = rx.asset("connection.js", shared=True).importable_path
 FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
 rx.asset("drafts.js", shared=True)  # which the feed client imports
+HEARTBEAT = rx.asset("heartbeat.js", shared=True).importable_path
+MONITOR = rx.asset("monitor.js", shared=True).importable_path
 LOBBY = rx.asset("lobby.js", shared=True).importable_path
-_LIBRARIES = {"useConnection": CONNECTION, "useFeed": FEED_CLIENT}
+_LIBRARIES = {"useConnection": CONNECTION, "useFeed": FEED_CLIENT, "useHeartbeat": HEARTBEAT}
 
 
 class ClientVar(Generic[T]):
     """Declared on a state class, gives a Var of that class.
 
     Args:
-        hook: the React hook that gives the object: `useConnection` or `useFeed`.
+        hook: the React hook that gives the object: `useConnection`, `useFeed` or `useHeartbeat`.
         field: which of its fields; also the type's name in JavaScript.
         type_: the Python type of the value.
         of_channel: whether the hook takes the class's `channel`.

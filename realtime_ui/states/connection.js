@@ -98,6 +98,7 @@ const adopt = (socket) => {
   });
   feedSocket.on("disconnect", (reason) => {
     fellBehind();
+    if (connection.value.status === "failed") return; // the server said why
     if (reason === "io server disconnect") setStatus("failed", "You have been signed out.");
     else setStatus("disconnected");
   });
@@ -114,6 +115,7 @@ const adopt = (socket) => {
     fellBehind();
     for (const part of parts) part.connected();
   });
+  feedSocket.on("closed", ({ detail }) => setStatus("failed", detail));
   feedSocket.on("health", ({ degraded }) => connection.set({ degraded }));
   feedSocket.onAny((event, data) => {
     for (const part of parts) part.events[event]?.(data);

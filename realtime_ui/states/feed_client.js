@@ -8,6 +8,7 @@ import {
   RETRY_MS, Store, addPart, ask, caughtUp, connectFeed, feedId, fetchApi, tell, useStore, wordsOf,
 } from "./connection.js";
 import { Drafts } from "./drafts.js";
+import "./heartbeat.js"; // whoever watches a channel answers its heartbeats
 
 const KEEP_ROWS = 500; // in the list while its end is in view
 const KEEP_ROWS_READING = 3_000; // while somebody reads further up

@@ -15,6 +15,7 @@ import websockets
 OPEN_S = 10
 SMALL_BUFFER, SMALL_SEGMENT = 4_096, 536
 CONNECTED, DISCONNECTED, EVENT, ANSWER, REFUSED = "01234"
+BEAT = '42/feed,["beat"'
 _PACKET = re.compile(r"4([0-4])(?:(/[^,]*),)?(\d*)(.*)", re.DOTALL)
 
 
@@ -53,7 +54,7 @@ class Wire:
         await self._connection.send(f"42{namespace},{asked}{json.dumps([event, data])}")
 
     async def packets(self) -> AsyncIterator[Packet]:
-        """What comes, until the socket ends; pings are answered.
+        """What comes, until the socket ends; pings and heartbeats are answered.
 
         Raises:
             TimeoutError: nothing came for so long that the server cannot be there: it pings more often.
@@ -65,6 +66,9 @@ class Wire:
             assert isinstance(text, str)
             if text == "2":
                 await self._connection.send("3")
+            elif text.startswith(BEAT):
+                beat = Packet.parse(text)
+                await self.send(beat.namespace, *beat.data)
             elif text.startswith("4"):
                 yield Packet.parse(text)
             elif text == "1":

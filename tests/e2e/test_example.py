@@ -1,15 +1,20 @@
 """The example: another Reflex app with a live page of a few lines."""
 
 import asyncio
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.async_api import expect
 
-from tests.app import ROOT, App, Process, free_port
-from tests.e2e.conftest import Open
+from tests.app import ROOT, App, Process, free_port, until_it_answers
+from tests.e2e.conftest import TIMEOUT_MS, Open
+from tests.integration.test_heartbeats import set_heartbeat, until
+
+BUSY = "const begun = performance.now(); while (performance.now() - begun < 4500);"
 
 
 @pytest.fixture
@@ -35,3 +40,29 @@ async def test_the_examples_page_is_live(app: App, board: Process, open_page: Op
         await asyncio.to_thread(app.emit, ("project.updated", {"projectId": identity, "changes": {"step": n}}))
     await expect(page.locator("[data-seq='5']")).to_be_visible()
     await expect(page.get_by_text("5 / 5")).to_be_visible()
+
+
+async def test_the_examples_page_knows_when_its_line_is_silent(app: App, board: Process, open_page: Open) -> None:
+    """In the browser while the socket is down; on the server, by `_on_timeout`, when the tab does not answer."""
+    set_heartbeat(app, "project", 1_000, 2_500)
+    try:
+        watched = await open_page(f"/boards/{uuid.uuid4().hex[:12]}", "max@northwind.test", url=board.url)
+        page = watched.page
+        well = page.get_by_text("ms; silent so far: 0")
+        await expect(well).to_be_visible()
+        beats: list[str] = []
+        watched.sockets[0].on("framereceived", lambda frame: beats.append(str(frame)))
+        await until(lambda: any('"interval":1000' in frame for frame in beats), seconds=10)
+        await page.evaluate(BUSY)  # a tab that hangs answers nothing
+        await expect(page.get_by_text("silent so far: 1")).to_be_visible(timeout=TIMEOUT_MS)
+
+        await watched.context.set_offline(True)
+        [worker] = psutil.Process(board.pid).children()
+        worker.send_signal(signal.SIGKILL)
+        await expect(page.get_by_text("No heartbeat for")).to_be_visible(timeout=TIMEOUT_MS)
+        await until_it_answers(board.url)
+        await watched.context.set_offline(False)
+        await expect(page.get_by_text("silent so far: 0")).to_be_visible(timeout=TIMEOUT_MS)
+        watched.troubles.clear()  # the browser's own words about the network
+    finally:
+        set_heartbeat(app, "project", 30_000, 90_000)

@@ -2,14 +2,15 @@
 
 import reflex as rx
 
-from realtime_ui import ChannelState, ConnectionState, Message, install, live_feed
+from realtime_ui import ConnectionState, HeartbeatState, Message, install, live_feed
 
 
 # region page
-class Board(ChannelState, rx.State):
-    """Watches one project, and counts on the server what comes."""
+class Board(HeartbeatState, rx.State):
+    """Watches one project, and counts on the server what comes, and how often its tab fell silent."""
 
     seen: int = 0
+    silences: int = 0
 
     @rx.event
     def open(self) -> None:
@@ -19,12 +20,20 @@ class Board(ChannelState, rx.State):
     async def _on_messages(self, batch: list[Message]) -> None:
         self.seen += len(batch)
 
+    async def _on_timeout(self) -> None:
+        self.silences += 1
+
 
 @rx.page("/boards/[project_id]", on_load=Board.open)
 def board() -> rx.Component:
     """The page."""
     return rx.vstack(
         rx.hstack(rx.badge(Board.status), rx.badge(ConnectionState.status), rx.text(Board.last_seq, " / ", Board.seen)),
+        rx.cond(
+            Board.timed_out,
+            rx.text("No heartbeat for ", Board.elapsed // 1000, " s"),
+            rx.text("Last heartbeat after ", Board.latency, " ms; silent so far: ", Board.silences),
+        ),
         live_feed(Board),
         padding="4",
     )

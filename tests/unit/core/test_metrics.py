@@ -17,6 +17,7 @@ def test_every_series_is_there_from_the_start_and_labels_are_a_closed_set() -> N
     labels = {(key, value) for metric in ours() for sample in metric.samples for key, value in sample.labels.items()}
     assert {(key, value) for key, value in labels if key != "le"} == {
         *(("outcome", value) for value in ("stored", "duplicate", "ephemeral", "refused", "unavailable", "failed")),
+        *(("outcome", value) for value in ("sent", "answered", "missed")),
         *(("kind", value) for value in ("fresh", "resume", "gap", "reset")),
     }
 

@@ -13,9 +13,10 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.messages import Message
 from realtime_ui.hub.watched import Frame
-from realtime_ui.states import channel as module
-from realtime_ui.states.channel import ChannelState, StateSinks
+from realtime_ui.states import sinks as module
+from realtime_ui.states.channel import ChannelState
 from realtime_ui.states.connection import ConnectionState
+from realtime_ui.states.sinks import StateSinks
 
 TENANT = uuid.UUID(int=1)
 CHANNEL = ChannelName.parse("project:x")

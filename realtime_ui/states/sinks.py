@@ -1,0 +1,130 @@
+"""How the hub reaches a tab's state on the server: sinks that call the hooks which its class overrides."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import reflex as rx
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.messages import Message
+from realtime_ui.hub.subscriptions import StateSink
+from realtime_ui.hub.watched import Frame
+from realtime_ui.states.channel import ChannelState
+from realtime_ui.states.heartbeat import HeartbeatState
+
+logger = logging.getLogger(__name__)
+
+BATCH_INTERVAL_S = 0.2
+"""At most five batches a second reach `_on_messages`."""
+MAX_BATCH = 5_000
+"""More than this many waiting messages lose their oldest; a feed still shows them all."""
+
+
+def overrides(state: type[ChannelState], hook: str) -> bool:
+    """Whether a class has a hook of its own."""
+    own = getattr(state, hook, None)
+    return own is not None and own not in (getattr(ChannelState, hook, None), getattr(HeartbeatState, hook, None))
+
+
+def has_hooks(state: type[ChannelState]) -> bool:
+    """Whether a class wants to hear of anything on the server."""
+    return overrides(state, "_on_messages") or overrides(state, "_on_timeout")
+
+
+class StateSinks:
+    """Makes sinks that call the hooks of the states of an app's tabs.
+
+    Args:
+        app: whose states.
+    """
+
+    def __init__(self, app: rx.App) -> None:
+        self._app = app
+
+    async def __call__(self, token: str, state_name: str, channel: ChannelName) -> StateSink | None:
+        """A sink for a tab's state, where its class overrides a hook.
+
+        Args:
+            token: the Reflex client token of the tab's own WebSocket.
+            state_name: what the tab says its state is called; checked, since anybody can say anything.
+            channel: what the tab subscribes to.
+        """
+        try:
+            state = rx.State.get_class_substate(state_name)
+        except ValueError:
+            return None
+        if not token or not issubclass(state, ChannelState) or not has_hooks(state):
+            return None
+        return _BatchingSink(self._app, token, state, str(channel))
+
+
+class _BatchingSink:
+    """Gathers a channel's messages for one tab's state; its task lives only while there are some."""
+
+    def __init__(self, app: rx.App, token: str, state: type[ChannelState], channel: str) -> None:
+        self._app = app
+        self._token = token
+        self._state = state
+        self._channel = channel
+        self._batch: list[Message] = []
+        self._early: list[Message] = []
+        self._live = False
+        self._epoch, self._last = "", 0
+        self.wants_messages = state._on_messages is not ChannelState._on_messages
+        self._task: asyncio.Task[None] | None = None
+        self._timing_out: asyncio.Task[None] | None = None
+
+    def __call__(self, frame: Frame) -> None:
+        """Take a frame; while the tab still catches up, it waits."""
+        if self._live:
+            self._take(frame.messages)
+        else:
+            self._early.extend(frame.messages)
+            del self._early[:-MAX_BATCH]
+
+    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
+        """Take a page that the tab got; `live` when frames follow on it."""
+        if not self.wants_messages:
+            return
+        self._take(messages)
+        if live:
+            early, self._early = self._early, []
+            self._live = True
+            self._take(early)
+
+    def timed_out(self) -> None:
+        """Call `_on_timeout`, where the class overrides it; the tab is silent, so nobody waits for it."""
+        if overrides(self._state, "_on_timeout") and (self._timing_out is None or self._timing_out.done()):
+            self._timing_out = asyncio.create_task(
+                self._call(lambda state: state._on_timeout()), name=f"on-timeout {self._channel}"
+            )
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if message.epoch != self._epoch or message.seq > self._last:
+                self._batch.append(message)
+                self._epoch, self._last = message.epoch, message.seq
+        del self._batch[:-MAX_BATCH]
+        if self._batch and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._deliver(), name=f"on-messages {self._channel}")
+
+    async def _deliver(self) -> None:
+        while self._batch:
+            batch, self._batch = self._batch, []
+            await self._call(lambda state, batch=batch: state._on_messages(batch))  # type: ignore[misc]
+            await asyncio.sleep(BATCH_INTERVAL_S)
+
+    async def _call(self, hook: Callable[[Any], Awaitable[None]]) -> None:
+        """Run a hook on the tab's state, unless the tab is gone or watches something else by now."""
+        namespace = self._app.event_namespace
+        if namespace is None or self._token not in namespace.token_to_sid:
+            return  # touching its state would bring it back to life
+        try:
+            async with self._app.modify_state(rx.BaseStateToken(ident=self._token, cls=self._state)) as root:
+                state = await root.get_state(self._state)
+                if state.channel == self._channel:
+                    await hook(state)
+        except Exception:
+            logger.exception("A hook of %s failed", self._state.__name__)
