@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
-from bench.stage import Ground, ground, server, tabs
+from bench.stage import Ground, Server, ground, server, tabs
 from tests import chromium
 from tests.app import ROOT
 
@@ -23,6 +23,8 @@ TABS, RATE, SECONDS, ROUNDS = 100, 20, 10, 3
 CROWD = 500
 CEILING_RATES = (40, 80, 120, 160, 200, 240, 320)
 TOO_LATE_S = 0.25
+IDLE_S = 120
+OUTCOMES = ("sent", "answered", "missed")
 
 
 def say(text: str) -> None:
@@ -251,11 +253,42 @@ def to_dom(base: Ground) -> None:
     verdict("p99", latencies[int(len(latencies) * 0.99)], 60, unit=" ms")
 
 
+def _metric(target: Server, base: Ground, name: str) -> float:
+    """A sum of a metric's series."""
+    headers = {"Authorization": f"Bearer {base.key}"}
+    text = httpx.get(f"{target.url}/api/metrics", headers=headers).raise_for_status().text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+
+
+def idle(base: Ground) -> None:
+    """What connected tabs cost while nothing happens: pings, heartbeats, answers, and their rows in the table."""
+    say(f"\nIdle: {CROWD} tabs on one channel with default heartbeats, {IDLE_S} s")
+    with server("ours", base) as target:
+        before, begun = target.cpu_s(), time.monotonic()
+        time.sleep(10)
+        alone = (target.cpu_s() - before) / (time.monotonic() - begun)
+        with tabs(target, base, CROWD):
+            time.sleep(5)
+            before, begun = target.cpu_s(), time.monotonic()
+            stale = 0.0
+            while time.monotonic() < begun + IDLE_S:
+                time.sleep(5)
+                stale = max(stale, _metric(target, base, "realtime_connections_stale "))
+            used = (target.cpu_s() - before) / (time.monotonic() - begun)
+            beats = {each: _metric(target, base, f'realtime_beats_total{{outcome="{each}"}}') for each in OUTCOMES}
+            open_now = _metric(target, base, "realtime_sockets ")
+    say(f"  {open_now:.0f} sockets open in the end; a server without a tab takes {alone:.1%} of a core")
+    say(f"  beats sent {beats['sent']:.0f}, answered {beats['answered']:.0f}, missed {beats['missed']:.0f}")
+    verdict("server CPU, share of a core", used, 0.15)
+    verdict("tabs that were wrongly stale", stale, 0)
+
+
 SECTIONS: dict[str, Callable[[Ground], None]] = {
     "delivery": delivery,
     "crowd": crowd,
     "length": length,
     "memory": memory,
+    "idle": idle,
     "stopped": stopped,
     "ingest": ingest,
     "dom": to_dom,
