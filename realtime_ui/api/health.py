@@ -84,7 +84,6 @@ async def read_metrics(caller: Caller) -> Response:
     """What this worker counts, of all tenants together; for an API key with the scope `metrics`."""
     require(caller, Action.METRICS, None)
     _read_gauges(current().health.snapshot())
-    metrics.STREAMS.set(current().stats.connections("sse"))
     metrics.CONNECTIONS_STALE.set(current().feed.heartbeats.stale)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 

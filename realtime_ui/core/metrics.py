@@ -75,7 +75,6 @@ BEAT_SECONDS = Histogram(
 SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.")
 STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.")
 SUBSCRIPTIONS = Gauge("realtime_subscriptions", "Channels watched, counted for each socket.")
-STREAMS = Gauge("realtime_streams", "Streams (SSE) open.")
 CONNECTIONS_STALE = Gauge("realtime_connections_stale", "Sockets silent for longer than their channel's timeout.")
 TASKS = Gauge("realtime_tasks", "Tasks on the event loop.")
 HUB_LAG_SECONDS = Gauge("realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.")

@@ -104,7 +104,7 @@ class FeedNamespace(LineEvents):
 
     async def stop(self) -> None:
         """End all of it."""
-        await self.heartbeats.stop()
+        await self.stop_line()
         await self.lobby.stop()
         for task in self._tasks:
             task.cancel()

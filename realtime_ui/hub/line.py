@@ -61,6 +61,11 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
         )
         self._cutting: set[asyncio.Task[None]] = set()
 
+    async def stop_line(self) -> None:
+        """End the beats, and let closings that are under way come to their end."""
+        await self.heartbeats.stop()
+        await asyncio.gather(*self._cutting, return_exceptions=True)
+
     async def on_beat(self, sid: str, data: object = None) -> Json:
         """A tab answers a beat: `{type, timestamp}`; the answer tells it how long a round trip takes."""
         kind = data.get("type") if isinstance(data, dict) else None

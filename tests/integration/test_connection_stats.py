@@ -18,8 +18,15 @@ from realtime_ui.persistence.health_samples import HealthSampleRepository, Traff
 from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 
 TENANT = uuid.UUID(int=1)
-NOW = round(datetime.now(UTC).timestamp() * 1000)
+NOW = 0
 PERSON = uuid.UUID(int=2)
+
+
+@pytest.fixture(autouse=True)
+def now() -> None:
+    """Each test has a now of its own, in ms."""
+    global NOW
+    NOW = round(datetime.now(UTC).timestamp() * 1000)
 
 
 def row(number: int = 1, **changes: Any) -> StatRow:

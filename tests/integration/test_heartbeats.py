@@ -315,12 +315,7 @@ async def test_how_the_workers_are_is_for_admins(app: App) -> None:
 async def test_an_answer_that_is_none_is_refused(app: App) -> None:
     """And one to no beat at all does no harm."""
     async with open_tab(app.url, app.cookie(MAX)) as tab:
-        for nonsense in (
-            None,
-            7,
-            {"type": []},
-            {"type": "planet", "timestamp": 1},
-            {"type": "project", "timestamp": "1"},
-        ):
+        senseless: tuple[Any, ...] = (None, 7, {"type": []}, {"type": "planet", "timestamp": 1}, {"type": "project"})
+        for nonsense in senseless:
             assert not (await tab.call("beat", nonsense))["ok"]
         assert (await tab.call("beat", {"type": "project", "timestamp": 1}))["ok"]
