@@ -10,22 +10,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from realtime_ui.client import EventClient
     from realtime_ui.components.live_feed import live_feed
+    from realtime_ui.components.presence import avatar_stack, presence_roster, typing_line
     from realtime_ui.components.views import channel_list, connection_banner, connection_dot, current_fields
     from realtime_ui.core.messages import Message
     from realtime_ui.events.routes import Route
+    from realtime_ui.hub.members import Member, PresenceDiff
     from realtime_ui.installer import install
     from realtime_ui.providers.factory import create_realtime_client
     from realtime_ui.states.channel import ChannelState
     from realtime_ui.states.connection import ConnectionState
+    from realtime_ui.states.presence import PresenceState
     from realtime_ui.states.session import SessionState
 
 _HOMES = {
     "ChannelState": "states.channel",
     "ConnectionState": "states.connection",
     "EventClient": "client",
+    "Member": "hub.members",
     "Message": "core.messages",
+    "PresenceDiff": "hub.members",
+    "PresenceState": "states.presence",
     "Route": "events.routes",
     "SessionState": "states.session",
+    "avatar_stack": "components.presence",
     "channel_list": "components.views",
     "connection_banner": "components.views",
     "connection_dot": "components.views",
@@ -33,15 +40,21 @@ _HOMES = {
     "current_fields": "components.views",
     "install": "installer",
     "live_feed": "components.live_feed",
+    "presence_roster": "components.presence",
+    "typing_line": "components.presence",
 }
 
 __all__ = [
     "ChannelState",
     "ConnectionState",
     "EventClient",
+    "Member",
     "Message",
+    "PresenceDiff",
+    "PresenceState",
     "Route",
     "SessionState",
+    "avatar_stack",
     "channel_list",
     "connection_banner",
     "connection_dot",
@@ -49,6 +62,8 @@ __all__ = [
     "current_fields",
     "install",
     "live_feed",
+    "presence_roster",
+    "typing_line",
 ]
 
 

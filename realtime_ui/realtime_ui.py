@@ -3,6 +3,6 @@
 import reflex as rx
 
 from realtime_ui.installer import install
-from realtime_ui.pages import home, project, session  # noqa: F401  (pages register themselves)
+from realtime_ui.pages import home, presence, project, session  # noqa: F401  (pages register themselves)
 
 app = install(rx.App())

@@ -17,16 +17,18 @@ from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
-from realtime_ui.core.messages import Event
+from realtime_ui.core.messages import Event, Json
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
-from realtime_ui.hub.fanout import install_direct_writes
-from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, token_of_socket
+from realtime_ui.hub.fanout import install_direct_writes, send_to_room, sockets_in
+from realtime_ui.hub.feed import EVENT_NAMESPACE, NAMESPACE, FeedNamespace, token_of_socket
 from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.presence import Presence
+from realtime_ui.hub.presence_feed import PresenceSinkFactory
 from realtime_ui.hub.subscriptions import SinkFactory
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.database import Database
@@ -50,6 +52,7 @@ class Runtime:
         server: the Socket.IO server that tabs connect to.
         sink_for_state: makes sinks for state classes that want messages.
         routes: an app's own routes, beside the default ones.
+        sink_for_presence: makes sinks for state classes that want to know who comes and goes.
         clock: tells the time.
     """
 
@@ -60,6 +63,7 @@ class Runtime:
         sink_for_state: SinkFactory,
         *,
         routes: Sequence[Route] = (),
+        sink_for_presence: PresenceSinkFactory = lambda token, state, channel: None,
         clock: Clock | None = None,
     ) -> None:
         if not settings.database_url or not settings.secret_key:
@@ -98,6 +102,7 @@ class Runtime:
         )
         self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
         self.bus = EventBus(Routes(routes), self.log, self.bridge)
+        self.presence = Presence(self.provider, signer, client_id, clock, self._send_presence)
         self.feed = FeedNamespace(
             self.hub,
             self.log,
@@ -105,6 +110,8 @@ class Runtime:
             sink_for_state,
             self.channels,
             clock,
+            self.presence,
+            sink_for_presence,
             max_channels=settings.subscriptions_per_socket,
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,
@@ -134,6 +141,8 @@ class Runtime:
         foreign = asyncio.create_task(self._record_foreign(), name="record-foreign")
         self._stack.callback(foreign.cancel)
         install_direct_writes(self._server)
+        await self.presence.start()
+        enter(self.presence.stop)
         self._server.register_namespace(self.feed)
         await self.feed.start()
         enter(self.feed.stop)
@@ -152,6 +161,11 @@ class Runtime:
     async def person_of_socket(self, sid: str) -> Person | None:
         """Who is behind a Reflex event socket of this worker, or None."""
         return await self.gate.by_token(token_of_socket(self._server.get_environ(sid, EVENT_NAMESPACE)))
+
+    def _send_presence(self, room: str, data: Json) -> int:
+        if data is None:
+            return sockets_in(self._server, NAMESPACE, room)
+        return send_to_room(self._server, NAMESPACE, room, "presence", data)
 
     def _take_foreign(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
         try:

@@ -5,8 +5,11 @@ import reflex as rx
 import realtime_ui.states.client_vars  # noqa: F401  (links the JavaScript that all of them import)
 
 STYLES = rx.asset("realtime.css", shared=True)
+AGO = rx.asset("ago.js", shared=True)
 SENTENCES = rx.asset("sentences.js", shared=True)
 LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
 CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path
 CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
 CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path
+PRESENCE = rx.asset("presence.jsx", shared=True).importable_path
+ROSTER = rx.asset("roster.jsx", shared=True).importable_path

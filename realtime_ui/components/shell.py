@@ -19,6 +19,7 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
         rx.el.header(
             rx.link(rx.icon("activity", size=18), "Realtime UI", href="/", class_name="rt-brand"),
             rx.el.span(SessionState.tenant, class_name="rt-tenant"),
+            rx.cond(SessionState.signed_in, _ways()) if wide else rx.fragment(),
             rx.el.span(class_name="rt-spring"),
             connection_dot(),
             rx.color_mode.button(size="1", variant="ghost", aria_label="Light or dark"),
@@ -30,18 +31,24 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
     )
 
 
-def page_head(kind: str, title: str | rx.Var[str]) -> rx.Component:
+def page_head(kind: str, title: str | rx.Var[str], *beside: rx.Component) -> rx.Component:
     """What a page is about: its kind as a small mark, and its title.
 
     Args:
         kind: a channel type.
         title: what people call it.
+        beside: what stands at the other end.
     """
     return rx.el.header(
         rx.el.span(kind, class_name="rt-kind", custom_attrs={"data-kind": kind}),
         rx.el.h1(title),
+        *beside,
         class_name="rt-page-head",
     )
+
+
+def _ways() -> rx.Component:
+    return rx.el.nav(rx.link("Presence", href="/presence"), class_name="rt-ways", aria_label="Pages")
 
 
 def _account() -> rx.Component:

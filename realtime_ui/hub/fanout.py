@@ -128,6 +128,11 @@ async def hang_up(socket: Any) -> None:
         await socket.close(wait=False, abort=True)
 
 
+def sockets_in(server: AsyncServer, namespace: str, room: str) -> int:
+    """How many sockets are in a room."""
+    return sum(1 for _ in server.manager.get_participants(namespace, room)) if namespace in server.manager.rooms else 0
+
+
 def send_to_room(server: AsyncServer, namespace: str, room: str | None, event: str, data: Json) -> int:
     """Send an event to every socket in a room.
 

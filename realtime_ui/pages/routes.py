@@ -5,6 +5,7 @@ SIGN_IN = "/sign-in"
 SET_UP = "/set-up"
 PROJECT = "/projects/[project_id]"
 SESSION = "/sessions/[session_id]"
+PRESENCE = "/presence"
 
 CHANNEL_PAGES = {"project": "/projects/{id}", "session": "/sessions/{id}"}
 """Which channel types have a page, and where."""
