@@ -28,11 +28,13 @@ class Tab:
         self.lobby: list[list[dict[str, Any]]] = []
         self.updates: list[dict[str, Any]] = []
         self.health: list[dict[str, Any]] = []
+        self.presence: list[dict[str, Any]] = []
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self._news = asyncio.Event()
         self.client.on("frame", self._frame, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
         self.client.on("health", self._health, namespace="/feed")
+        self.client.on("presence", self._presence, namespace="/feed")
         self.client.on("event", self._update, namespace="/_event")
 
     async def connect(self, *namespaces: str, headers: dict[str, str] | None = None) -> None:
@@ -81,6 +83,10 @@ class Tab:
 
     async def _health(self, health: dict[str, Any]) -> None:
         self.health.append(health)
+        self._news.set()
+
+    async def _presence(self, diff: dict[str, Any]) -> None:
+        self.presence.append(diff)
         self._news.set()
 
     async def _update(self, update: dict[str, Any]) -> None:

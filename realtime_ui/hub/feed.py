@@ -24,7 +24,7 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Head, Json
 from realtime_ui.hub.client_info import ClientInfo
-from realtime_ui.hub.fanout import hang_up, queued_bytes, send_to_room, sockets_in
+from realtime_ui.hub.fanout import hang_up, is_silent, queued_bytes, send_to_room, sockets_in
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.lobby import Audience, Lobby
 from realtime_ui.hub.presence import Presence
@@ -134,12 +134,14 @@ class FeedNamespace(PresenceEvents):
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
+        socket = self._engine_socket(sid)
+        silent = reason == SILENT or (socket is not None and is_silent(socket))
         tab = self._tabs.pop(sid, None)
         if tab is not None:
             await self._forget_presence_rooms(tab)
-            self._presence.depart(sid, closed=reason not in (SILENT, SENT_AWAY))
+            self._presence.depart(sid, closed=not silent and reason != SENT_AWAY)
             await self._subscriptions.release_all(tab)
-        if reason == SILENT and (socket := self._engine_socket(sid)):
+        if silent and socket:
             await hang_up(socket)  # it may never read what would close it politely
 
     async def on_sub(self, sid: str, data: object = None) -> Json:
@@ -273,7 +275,7 @@ class FeedNamespace(PresenceEvents):
         await self._check_presence(tab)
 
     async def _keep_checking_queues(self) -> None:
-        """See to it that a reader who stopped costs no more than the bound, however much goes on."""
+        """See to it that a reader who stopped costs no more than the bound, and that a dead one is found out."""
         while True:
             await self._clock.sleep(QUEUES_INTERVAL_S)
             for tab in list(self._tabs.values()):
@@ -284,6 +286,9 @@ class FeedNamespace(PresenceEvents):
 
     async def _check_queue(self, tab: Tab) -> None:
         socket = self._engine_socket(tab.sid)
+        if socket is not None and is_silent(socket):
+            await hang_up(socket)
+            return
         queued = queued_bytes(socket) if socket is not None else 0
         if queued <= self._max_queued_bytes:
             tab.behind = 0

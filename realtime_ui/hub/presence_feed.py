@@ -11,7 +11,7 @@ from socketio import AsyncNamespace
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, clip
-from realtime_ui.core.errors import InvalidRequest, RealtimeError
+from realtime_ui.core.errors import InvalidRequest, NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Json
 from realtime_ui.hub.lobby import Audience
 from realtime_ui.hub.members import Activity
@@ -130,6 +130,8 @@ class PresenceEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio s
 
     async def _presence_wish(self, sid: str, data: object) -> tuple[Tab, dict[str, Any]]:
         tab = await self._tab(sid)
+        if self._tabs.get(sid) is not tab:  # the socket went while we waited
+            raise NotAuthenticated("The connection has ended.", remedy="Connect again.")
         self._presence_limit.spend(sid)
         if not isinstance(data, dict):
             raise InvalidRequest("An object is needed.", remedy="Send {channel, state}.")

@@ -17,6 +17,15 @@ const TYPING_ENDS_MS = 4_000;
 
 const isBrowser = typeof window !== "undefined";
 
+const NOBODY = {
+  members: [], // {person, name, state, since, tabs, metas}
+  left: [], // members that went within the last minute, with `left_at`
+  count: 0,
+  me: "", // the person's own id
+  loading: true,
+  error: "",
+};
+
 /** One list of members. `question()` gives the event that asks for it and its data. */
 class Members {
   constructor(question) {
@@ -24,32 +33,31 @@ class Members {
     this.users = 0;
     this.number = null; // of the last diff that the list has; null before the first answer
     this.asking = false;
+    this.again = false; // something was added to the question while asking
+    this.lost = null; // when the connection went
     this.waiting = []; // diffs that came while asking
     this.timer = null;
-    this.store = new Store({
-      members: [], // {person, name, state, since, tabs, metas}
-      left: [], // members that went within the last minute, with `left_at`
-      count: 0,
-      me: "", // the person's own id
-      loading: true,
-      error: "",
-    });
+    this.store = new Store(NOBODY);
   }
 
   async sync() {
+    this.again = this.asking;
     if (this.asking || !this.users || !feedId()) return;
     this.asking = true;
     const socket = feedId();
     try {
       const { members, count, n, me } = await ask(...this.question());
+      if (!this.users) return;
       const { members: before, left } = this.store.value;
       const here = new Set(members.map(({ person }) => person));
+      const went = [...left, ...before.map(leavingAt(this.lost ?? Date.now()))];
       this.number = n;
+      this.lost = null;
       this.store.set({
         members,
         count,
         me,
-        left: gone([...left.filter(({ person }) => !here.has(person)), ...before.filter(({ person }) => !here.has(person)).map(leaving)]),
+        left: justLeft(went.filter(({ person }) => !here.has(person))),
         loading: false,
         error: "",
       });
@@ -61,7 +69,7 @@ class Members {
       this.asking = false;
       const waiting = this.waiting;
       this.waiting = [];
-      if (socket !== feedId()) this.sync();
+      if (this.again || socket !== feedId()) this.sync();
       else waiting.forEach((diff) => this.take(diff));
     }
   }
@@ -80,14 +88,26 @@ class Members {
         ...members.filter(({ person }) => !leaves.has(person)).map((member) => changed.get(member.person) ?? member),
         ...diff.joins,
       ],
-      left: gone([
+      left: justLeft([
         ...left.filter(({ person }) => !joined.has(person)),
-        ...members.filter(({ person }) => leaves.has(person)).map(leaving),
+        ...members.filter(({ person }) => leaves.has(person)).map(leavingAt(Date.now())),
       ]),
       count: diff.count,
     });
     this.forgetLater();
     return undefined;
+  }
+
+  /** The connection went: whoever is missing when it is back left no later than now. */
+  pause() {
+    this.lost ??= Date.now();
+  }
+
+  /** Nobody looks any more. */
+  close() {
+    clearTimeout(this.timer);
+    this.number = null;
+    this.store.set(NOBODY);
   }
 
   /** Those who went are shown for a minute. */
@@ -97,21 +117,21 @@ class Members {
     if (left.length === 0) return;
     const next = Math.min(...left.map(({ left_at }) => left_at)) + KEEP_LEFT_MS;
     this.timer = setTimeout(() => {
-      this.store.set({ left: gone(this.store.value.left) });
+      this.store.set({ left: justLeft(this.store.value.left) });
       this.forgetLater();
     }, Math.max(100, next - Date.now()));
   }
 }
 
-const leaving = (member) => ({ ...member, left_at: Date.now() });
-const gone = (left) => left.filter(({ left_at }) => Date.now() - left_at < KEEP_LEFT_MS).slice(-KEEP_LEFT);
+const leavingAt = (left_at) => (member) => ({ ...member, left_at });
+const justLeft = (left) => left.filter(({ left_at }) => Date.now() - left_at < KEEP_LEFT_MS).slice(-KEEP_LEFT);
 
 /** Everybody in the tenant. */
 const roster = new Members(() => ["roster"]);
 
 /** The channel that the tab is on, or "" while it is elsewhere; and what is said of the person there. */
 const here = { channel: "", members: null, states: new Set(), said: "online", away: false, typing: false, told: "online" };
-const NOBODY = new Store({ members: [], left: [], count: 0, me: "", loading: true, error: "" });
+const nowhere = new Store(NOBODY);
 const place = new Store({ channel: "" }); // components that only read must hear when it changes
 
 const activity = () => (here.away ? "away" : here.typing ? "typing" : here.said);
@@ -139,6 +159,7 @@ const enter = (channel) => {
 const leave = (channel) => {
   if (here.channel !== channel) return;
   here.channel = "";
+  here.members.close();
   here.members = null;
   here.typing = false;
   place.set({ channel: "" });
@@ -152,14 +173,17 @@ addPart({
     else if (activity() !== "online") tellActivity(true);
     roster.sync();
   },
-  paused: () => {},
+  paused: () => {
+    here.members?.pause();
+    roster.pause();
+  },
   events: { presence: (diff) => (diff.room === "" ? roster.take(diff) : diff.room === here.channel && here.members.take(diff)) },
 });
 
 /** The members of a channel, for whoever shows them; enters nothing. */
 export const usePresence = (channel) => {
   const { channel: current } = useStore(place);
-  return useStore(channel && channel === current ? here.members.store : NOBODY);
+  return useStore(channel && channel === current ? here.members.store : nowhere);
 };
 
 /** Be on a channel while the component is there. */
@@ -194,7 +218,7 @@ export const useRoster = () => {
     return () => {
       roster.users -= 1;
       if (roster.users > 0) return;
-      roster.number = null;
+      roster.close();
       tell("roster_leave");
     };
   }, []);

@@ -1,6 +1,7 @@
 """A member is a person with all their tabs; diffs put together say what is so in the end."""
 
 import uuid
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +59,7 @@ def test_where_somebody_is_is_told_only_as_far_as_the_channel_may_be_known() -> 
 def test_diffs_put_together_lead_from_the_first_list_to_the_last(lists: list[dict[int, int]]) -> None:
     """And name nobody twice, nor anybody who came and went."""
     states = [{person: member(person, tabs) for person, tabs in each.items()} for each in lists]
-    diffs = [between(before, after) for before, after in zip(states, states[1:], strict=False)]
+    diffs = [between(before, after) for before, after in pairwise(states)]
     total = diffs[0]
     for diff in diffs[1:]:
         total = total.then(diff)

@@ -38,12 +38,12 @@ def tab(sid: str, person: int = 1, *, since: int = 1000, tenant: uuid.UUID = TEN
 class Worker:
     """A worker's presence, with what its rooms were sent."""
 
-    def __init__(self, name: str, network: MemoryNetwork, clock: ManualClock, secret: str = "secret") -> None:
+    def __init__(self, name: str, network: MemoryNetwork, clock: ManualClock, key: str = "k") -> None:
         self.provider = MemoryProvider(network)
         self.clock = clock
         self.sent: dict[str, list[Any]] = {}
         self.looking = True
-        self.presence = Presence(self.provider, Signer(secret), name, clock, self._send)
+        self.presence = Presence(self.provider, Signer(key), name, clock, self._send)
 
     def _send(self, room: str, data: Json) -> int:
         if data is not None and self.looking:
@@ -395,7 +395,7 @@ async def test_while_the_provider_is_away_a_worker_goes_on_alone(clock: ManualCl
 async def test_what_others_put_on_the_wire_is_not_believed(clock: ManualClock) -> None:
     """Without the secret, nobody is made present."""
     network = MemoryNetwork()
-    one, forger = Worker("one", network, clock), Worker("forger", network, clock, secret="another")
+    one, forger = Worker("one", network, clock), Worker("forger", network, clock, key="another")
     async with running(one, forger):
         forger.come("x")
         await clock.advance(3 * TICK_S)
