@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import BrowserContext, Locator, Page, WebSocket, async_playwright, expect
 
 from tests import chromium
-from tests.app import App
+from tests.app import App, until_it_answers
 from tests.e2e.conftest import TIMEOUT_MS, Open
 
 GRACE_S = 5
@@ -151,6 +151,25 @@ async def test_the_roster_is_right_whatever_becomes_of_the_tabs(app: App, open_p
         [left] = overheard.came_and_went()
         assert left.startswith("-")
         await expect(avatar(ada, "max")).to_have_attribute("data-state", "left")
+
+
+async def test_after_a_worker_was_killed_everybody_is_there_again_by_themselves(app: App, open_page: Open) -> None:
+    """Its tabs come back to another and say where they are, and how."""
+    path = f"/sessions/{uuid.uuid4().hex[:12]}"
+    ada = await open_page(path, "ada@northwind.test")
+    max_ = await open_page(path, "max@northwind.test")
+    await is_said(ada.page, "max", "online, 1 tab$", within_s=10)
+    [worker] = psutil.Process(app.process.pid).children()
+    worker.send_signal(signal.SIGKILL)
+    await expect(ada.page.locator(".rt-dot")).not_to_have_text("Live")
+    await until_it_answers(app.url)
+    for page in (ada.page, max_.page):
+        for name in ("ada", "max"):
+            await is_said(page, name, "online, 1 tab$", within_s=20)
+    await max_.page.get_by_role("textbox", name="Message").press_sequentially("Still here")
+    await expect(ada.page.locator(".rt-typing")).to_have_text("max is typing…")
+    for watched in (ada, max_):
+        watched.troubles.clear()  # the refused connections meanwhile
 
 
 async def test_who_types_is_said_and_ends(app: App, open_page: Open) -> None:
