@@ -112,8 +112,11 @@ class PresenceRooms:
         return {"n": room.number, "count": room.count, "members": [each.row() for each in room.shown.values()]}
 
     def attach(self, view: View, tab: str, state: str, sink: PresenceSink) -> None:
-        """Have a tab's state told of the diffs of a view that it looks at."""
-        self._rooms[view].sinks[tab, state] = sink
+        """Have a tab's state told of a view that it looks at: first who is there, as joins, then the diffs."""
+        room = self._rooms[view]
+        if (tab, state) not in room.sinks:
+            room.sinks[tab, state] = sink
+            sink(PresenceDiff(tuple(room.shown.values()), (), (), room.count))
 
     def detach(self, view: View, tab: str) -> None:
         """A tab no longer looks; the last one closes the list."""

@@ -90,7 +90,10 @@ class PresenceState(_Presence, rx.State, mixin=True):
     count: ClassVar[Any] = ClientVar("usePresence", "count", int, of_channel=True, channel="present_on")
 
     async def _on_presence(self, change: PresenceDiff) -> None:
-        """React to who came, went or changed since the tab entered: at most five times a second. Override it."""
+        """React to who came, went or changed, at most five times a second. Override it.
+
+        The first change names everybody who is there as joins; after a reconnect it does so again.
+        """
 
 
 class PresenceSinks:

@@ -300,22 +300,25 @@ async def test_another_tenant_sees_nobody(worker: Worker, clock: ManualClock) ->
 
 
 async def test_a_sink_hears_the_diffs_and_its_failure_harms_nobody(worker: Worker, clock: ManualClock) -> None:
-    """Until its tab no longer looks."""
+    """First who is there; until its tab no longer looks."""
     heard: list[PresenceDiff] = []
 
     def broken(diff: PresenceDiff) -> None:
-        raise RuntimeError
+        if diff.count == 2:
+            raise RuntimeError
 
+    worker.come("a")
     worker.look()
     worker.presence.rooms.attach(ON_PROJECT, "s1", "Broken", broken)
-    worker.presence.rooms.attach(ON_PROJECT, "s2", "Fine", heard.append)
-    worker.come("a")
+    for _ in range(2):  # to enter again changes nothing
+        worker.presence.rooms.attach(ON_PROJECT, "s2", "Fine", heard.append)
+    worker.come("b", person=2)
     await clock.advance(TICK_S)
-    assert [[each.name for each in diff.joins] for diff in heard] == [["P1"]]
+    assert [[each.name for each in diff.joins] for diff in heard] == [["P1"], ["P2"]]
     worker.presence.rooms.detach(ON_PROJECT, "s2")
     worker.presence.depart("a", closed=False)
     await clock.advance(TICK_S)
-    assert len(heard) == 1
+    assert len(heard) == 2
 
 
 async def test_workers_tell_each_other(clock: ManualClock) -> None:
