@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
-from bench.stage import Ground, Server, Tabs, ground, listeners, server, tabs
+from bench.stage import Ground, Server, Tabs, ground, listeners, more_people, server, tabs
 from tests import chromium
 from tests.app import ROOT
 
@@ -304,11 +304,32 @@ def idle(base: Ground) -> None:
             beats = {each: _metric(target, base, f'realtime_beats_total{{outcome="{each}"}}') for each in OUTCOMES}
             open_now = [_metric(target, base, f"realtime_{kind} ") for kind in ("sockets", "streams")]
     say(
-        f"  {open_now[0]:.0f} sockets and {open_now[1]:.0f} streams open in the end; a server without a tab takes {alone:.1%} of a core"
+        f"  {open_now[0]:.0f} sockets and {open_now[1]:.0f} streams open in the end; alone it takes {alone:.1%} of a core"
     )
     say(f"  beats sent {beats['sent']:.0f}, answered {beats['answered']:.0f}, missed {beats['missed']:.0f}")
     verdict("server CPU, share of a core", used, 0.15)
     verdict("connections that were wrongly stale", stale, 0)
+
+
+def presence(base: Ground) -> None:
+    """A storm of people who come back at once: how soon all see the same list, and what it costs a tab."""
+    seconds, most = 5, 300
+    say(f"\nPresence: people who all enter one channel within {seconds} s, each with a tab of their own")
+    cookies = [f"realtime_session={token}" for token in more_people(base, most)]
+    found = {}
+    for number in (50, 100, 200, most):
+        with server("ours", base) as target:
+            command = [sys.executable, "-m", "bench.joins", target.url.replace("http", "ws"), str(seconds)]
+            lines = "\n".join(cookies[:number]) + "\n\n"
+            done = subprocess.run(command, cwd=ROOT, input=lines, stdout=subprocess.PIPE, text=True, check=True)
+            result = found[number] = json.loads(done.stdout)
+        say(
+            f"  {number:3} people, in within {result['joined_within']:.1f} s: settled {result['settled']:.2f} s after"
+            f" the last, {'the same right list everywhere' if result['right'] else 'NOT the right list everywhere'},"
+            f" {result['bytes_mean'] / 1000:.1f} kB a tab, {result['bytes_most'] / 1000:.1f} kB at most"
+        )
+    verdict("settled after the last join", found[most]["settled"], 3, unit=" s")
+    verdict("bytes a tab, 200 / 50 people", found[200]["bytes_mean"] / found[50]["bytes_mean"], 4.4)
 
 
 SECTIONS: dict[str, Callable[[Ground], None]] = {
@@ -319,6 +340,7 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "memory": memory,
     "idle": idle,
     "stopped": stopped,
+    "presence": presence,
     "ingest": ingest,
     "dom": to_dom,
 }

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import psutil
 
-from realtime_ui.access.gate import Gate
+from realtime_ui.access.gate import Gate, hash_secret
 from realtime_ui.build import serving_environment
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.principals import Role, Scope
@@ -63,6 +63,22 @@ async def _people(url: str) -> Ground:
     token = await gate.sign_in("ada@bench.test", PASSWORD, "bench")
     await database.close()
     return Ground(url, tenant, key, token)
+
+
+def more_people(base: Ground, number: int) -> list[str]:
+    """Further members of the tenant; their sign-in sessions' tokens."""
+    return asyncio.run(_more_people(base, number))
+
+
+async def _more_people(base: Ground, number: int) -> list[str]:
+    database = Database(base.url, pool=2)
+    people = PeopleRepository(database)
+    tokens = [uuid.uuid4().hex for _ in range(number)]
+    for index, token in enumerate(tokens):
+        person = await people.add_person("Bench", f"p{index}@bench.test", f"Person {index}", "no", Role.MEMBER)
+        await people.open_session(person, base.tenant, hash_secret(token), days=1)
+    await database.close()
+    return tokens
 
 
 @dataclass

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from realtime_ui.client import EventClient
     from realtime_ui.components.live_feed import live_feed
+    from realtime_ui.components.presence import avatar_stack, presence_roster, typing_line
     from realtime_ui.components.views import channel_list, connection_banner, connection_dot, current_fields
     from realtime_ui.core.messages import Message
     from realtime_ui.events.routes import Route
+    from realtime_ui.hub.members import Member, PresenceDiff
     from realtime_ui.installer import install
     from realtime_ui.providers.factory import create_realtime_client
     from realtime_ui.states.channel import ChannelState
     from realtime_ui.states.connection import ConnectionState
     from realtime_ui.states.heartbeat import HeartbeatState
+    from realtime_ui.states.presence import PresenceState
     from realtime_ui.states.session import SessionState
 
 _HOMES = {
@@ -25,9 +28,13 @@ _HOMES = {
     "ConnectionState": "states.connection",
     "EventClient": "client",
     "HeartbeatState": "states.heartbeat",
+    "Member": "hub.members",
     "Message": "core.messages",
+    "PresenceDiff": "hub.members",
+    "PresenceState": "states.presence",
     "Route": "events.routes",
     "SessionState": "states.session",
+    "avatar_stack": "components.presence",
     "channel_list": "components.views",
     "connection_banner": "components.views",
     "connection_dot": "components.views",
@@ -35,6 +42,8 @@ _HOMES = {
     "current_fields": "components.views",
     "install": "installer",
     "live_feed": "components.live_feed",
+    "presence_roster": "components.presence",
+    "typing_line": "components.presence",
 }
 
 __all__ = [
@@ -42,9 +51,13 @@ __all__ = [
     "ConnectionState",
     "EventClient",
     "HeartbeatState",
+    "Member",
     "Message",
+    "PresenceDiff",
+    "PresenceState",
     "Route",
     "SessionState",
+    "avatar_stack",
     "channel_list",
     "connection_banner",
     "connection_dot",
@@ -52,6 +65,8 @@ __all__ = [
     "current_fields",
     "install",
     "live_feed",
+    "presence_roster",
+    "typing_line",
 ]
 
 

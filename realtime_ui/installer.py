@@ -18,6 +18,7 @@ from realtime_ui.events.routes import Route
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import load_settings
+from realtime_ui.states.presence import PresenceSinks
 from realtime_ui.states.sinks import StateSinks
 
 
@@ -42,7 +43,8 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         configure_logging(settings.log_format, settings.log_level)
-        async with Runtime(settings, server, StateSinks(app), routes=routes):
+        sinks, presence = StateSinks(app), PresenceSinks(app)
+        async with Runtime(settings, server, sinks, routes=routes, sink_for_presence=presence):
             yield
 
     app.register_lifespan_task(lifespan)

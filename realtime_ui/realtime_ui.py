@@ -3,6 +3,13 @@
 import reflex as rx
 
 from realtime_ui.installer import install
-from realtime_ui.pages import connections, health, home, project, session  # noqa: F401  (pages register themselves)
+from realtime_ui.pages import (  # noqa: F401  (pages register themselves)
+    connections,
+    health,
+    home,
+    presence,
+    project,
+    session,
+)
 
 app = install(rx.App())

@@ -25,11 +25,13 @@ from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
 from realtime_ui.hub.connection_stats import ConnectionStats
-from realtime_ui.hub.fanout import install_direct_writes
-from realtime_ui.hub.feed import EVENT_NAMESPACE, FeedNamespace, token_of_socket
+from realtime_ui.hub.fanout import install_direct_writes, send_to_room, sockets_in
+from realtime_ui.hub.feed import EVENT_NAMESPACE, NAMESPACE, FeedNamespace, token_of_socket
 from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.line import LineParts
+from realtime_ui.hub.presence import Presence
+from realtime_ui.hub.presence_feed import PresenceSinkFactory
 from realtime_ui.hub.samples import Samples, dropped, refused
 from realtime_ui.hub.streams import StreamLimits, Streams
 from realtime_ui.hub.subscriptions import SinkFactory
@@ -58,6 +60,7 @@ class Runtime:
         server: the Socket.IO server that tabs connect to.
         sink_for_state: makes sinks for state classes that want messages.
         routes: an app's own routes, beside the default ones.
+        sink_for_presence: makes sinks for state classes that want to know who comes and goes.
         clock: tells the time.
     """
 
@@ -68,6 +71,7 @@ class Runtime:
         sink_for_state: SinkFactory,
         *,
         routes: Sequence[Route] = (),
+        sink_for_presence: PresenceSinkFactory = lambda token, state, channel: None,
         clock: Clock | None = None,
     ) -> None:
         if not settings.database_url or not settings.secret_key:
@@ -117,6 +121,7 @@ class Runtime:
             clock=clock,
         )
         self._samples = Samples(samples, self.stats.traffic, lambda: self.stats.entries, worker=client_id, clock=clock)
+        self.presence = Presence(self.provider, signer, client_id, clock, self._send_presence)
         self.feed = FeedNamespace(
             self.hub,
             self.log,
@@ -124,6 +129,8 @@ class Runtime:
             sink_for_state,
             self.channels,
             clock,
+            self.presence,
+            sink_for_presence,
             max_channels=settings.subscriptions_per_socket,
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,
@@ -171,6 +178,8 @@ class Runtime:
         await self.stats.start(self.state)
         enter(self.stats.stop)
         install_direct_writes(self._server)
+        await self.presence.start()
+        enter(self.presence.stop)
         self._server.register_namespace(self.feed)
         await self.feed.start()
         enter(self.feed.stop)
@@ -218,6 +227,11 @@ class Runtime:
             refused=refused(),
             dropped=dropped(),
         )
+
+    def _send_presence(self, room: str, data: Json) -> int:
+        if data is None:
+            return sockets_in(self._server, NAMESPACE, room)
+        return send_to_room(self._server, NAMESPACE, room, "presence", data)
 
     def _take_foreign(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
         try:

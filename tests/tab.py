@@ -28,6 +28,7 @@ class Tab:
         self.lobby: list[list[dict[str, Any]]] = []
         self.updates: list[dict[str, Any]] = []
         self.health: list[dict[str, Any]] = []
+        self.presence: list[dict[str, Any]] = []
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.beats: list[dict[str, Any]] = []
         self.answers_beats = True
@@ -36,6 +37,7 @@ class Tab:
         self.client.on("frame", self._frame, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
         self.client.on("health", self._health, namespace="/feed")
+        self.client.on("presence", self._presence, namespace="/feed")
         self.client.on("event", self._update, namespace="/_event")
 
     async def connect(self, *namespaces: str, headers: dict[str, str] | None = None) -> None:
@@ -91,6 +93,10 @@ class Tab:
         self._news.set()
         if self.answers_beats:
             await self.client.emit("beat", {"type": beat["type"], "timestamp": beat["timestamp"]}, namespace="/feed")
+
+    async def _presence(self, diff: dict[str, Any]) -> None:
+        self.presence.append(diff)
+        self._news.set()
 
     async def _update(self, update: dict[str, Any]) -> None:
         self.updates.append(update)

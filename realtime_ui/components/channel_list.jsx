@@ -1,34 +1,11 @@
 /** The tenant's channels by title, with their last activity and how many watch, live. */
 import "./realtime.css";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { Link } from "react-router";
+import { ago, useNow } from "./ago.js";
 import { useLobby } from "$/public/external/realtime_ui/states/client_vars/lobby.js";
 
 const number = new Intl.NumberFormat();
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
-const UNITS = [
-  ["day", 86_400_000],
-  ["hour", 3_600_000],
-  ["minute", 60_000],
-  ["second", 1_000],
-];
-
-const ago = (time, now) => {
-  if (!time) return "never";
-  const past = Math.max(0, now - time);
-  if (past < 5_000) return "just now";
-  const [unit, size] = UNITS.find(([, ms]) => past >= ms);
-  return relative.format(-Math.floor(past / size), unit);
-};
-
-const useNow = (intervalMs) => {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), intervalMs);
-    return () => clearInterval(timer);
-  }, [intervalMs]);
-  return now;
-};
 
 export function ChannelList({ routes, children }) {
   const { rows, error } = useLobby();

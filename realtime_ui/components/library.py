@@ -7,6 +7,7 @@ import realtime_ui.states.client_vars  # noqa: F401  (links the JavaScript that 
 STYLES = rx.asset("realtime.css", shared=True)
 MONITOR_STYLES = rx.asset("monitor.css", shared=True)
 CHARTS = rx.asset("charts.jsx", shared=True)
+AGO = rx.asset("ago.js", shared=True)
 SENTENCES = rx.asset("sentences.js", shared=True)
 LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
 CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path
@@ -14,3 +15,5 @@ CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
 CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path
 CONNECTIONS = rx.asset("connections.jsx", shared=True).importable_path
 HEALTH = rx.asset("health.jsx", shared=True).importable_path
+PRESENCE = rx.asset("presence.jsx", shared=True).importable_path
+ROSTER = rx.asset("roster.jsx", shared=True).importable_path

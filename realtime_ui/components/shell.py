@@ -19,8 +19,8 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
         rx.el.header(
             rx.link(rx.icon("activity", size=18), "Realtime UI", href="/", class_name="rt-brand"),
             rx.el.span(SessionState.tenant, class_name="rt-tenant"),
+            rx.cond(SessionState.signed_in, _ways()) if wide else rx.fragment(),
             rx.el.span(class_name="rt-spring"),
-            rx.cond(SessionState.signed_in, _monitor_links()),
             connection_dot(),
             rx.color_mode.button(size="1", variant="ghost", aria_label="Light or dark"),
             rx.cond(SessionState.signed_in, _account()),
@@ -31,29 +31,32 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
     )
 
 
-def _monitor_links() -> rx.Component:
+def page_head(kind: str, title: str | rx.Var[str], *beside: rx.Component) -> rx.Component:
+    """What a page is about: its kind as a small mark, and its title.
+
+    Args:
+        kind: a channel type.
+        title: what people call it.
+        beside: what stands at the other end.
+    """
+    return rx.el.header(
+        rx.el.span(kind, class_name="rt-kind", custom_attrs={"data-kind": kind}),
+        rx.el.h1(title),
+        *beside,
+        class_name="rt-page-head",
+    )
+
+
+def _ways() -> rx.Component:
     return rx.el.nav(
+        rx.link(rx.icon("users", size=14), rx.el.span("Presence"), href="/presence", aria_label="Presence"),
         rx.link(rx.icon("radio", size=14), rx.el.span("Connections"), href="/connections", aria_label="Connections"),
         rx.cond(
             SessionState.is_admin,
             rx.link(rx.icon("heart-pulse", size=14), rx.el.span("Health"), href="/health", aria_label="Health"),
         ),
         class_name="rt-nav",
-        aria_label="Monitor",
-    )
-
-
-def page_head(kind: str, title: str | rx.Var[str]) -> rx.Component:
-    """What a page is about: its kind as a small mark, and its title.
-
-    Args:
-        kind: a channel type.
-        title: what people call it.
-    """
-    return rx.el.header(
-        rx.el.span(kind, class_name="rt-kind", custom_attrs={"data-kind": kind}),
-        rx.el.h1(title),
-        class_name="rt-page-head",
+        aria_label="Pages",
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import uuid
+from dataclasses import replace
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
@@ -48,26 +49,26 @@ class Signer:
         """A message ready to publish; an ephemeral one goes without a number."""
         headers = {SEQ: str(message.seq), EPOCH: message.epoch} if isinstance(message, Message) else {}
         bare = WireMessage(message.id, message.type, message.data, message.timestamp, client_id, headers)
-        signature = self._sign(wire_channel(message.tenant, message.channel), bare)
-        return WireMessage(
-            message.id,
-            message.type,
-            message.data,
-            message.timestamp,
-            client_id,
-            {**headers, SIGNATURE: signature},
-        )
+        return self.seal(wire_channel(message.tenant, message.channel), bare)
 
     def from_wire(self, channel: str, wire: WireMessage) -> Message | Ephemeral | None:
         """The message that was sent, or None for a foreign one."""
-        signature = wire.headers.get(SIGNATURE, "")
-        if not hmac.compare_digest(signature.encode(), self._sign(channel, wire).encode()):
+        if not self.is_own(channel, wire):
             return None
         tenant, name = parse_wire_channel(channel)
         if SEQ not in wire.headers:
             return Ephemeral(tenant, name, wire.id, wire.name, wire.data, wire.timestamp)
         seq, epoch = int(wire.headers[SEQ]), wire.headers[EPOCH]
         return Message(tenant, name, seq, epoch, wire.id, wire.name, wire.data, wire.timestamp)
+
+    def seal(self, channel: str, wire: WireMessage) -> WireMessage:
+        """A message with its signature, for a channel of the provider."""
+        return replace(wire, headers={**wire.headers, SIGNATURE: self._sign(channel, wire)})
+
+    def is_own(self, channel: str, wire: WireMessage) -> bool:
+        """Whether a message that came over the channel was sealed by this system, and for that channel."""
+        signature = wire.headers.get(SIGNATURE, "")
+        return hmac.compare_digest(signature.encode(), self._sign(channel, wire).encode())
 
     def _sign(self, channel: str, wire: WireMessage) -> str:
         # Sorted keys: a provider may hand the payload back in another order.

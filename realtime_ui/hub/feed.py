@@ -16,6 +16,7 @@ from socketio import AsyncServer
 from socketio.exceptions import ConnectionRefusedError as Refused
 
 from realtime_ui.access.gate import SCOPE_TOKEN, Gate
+from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName, ChannelType
@@ -23,10 +24,12 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Head, Json
 from realtime_ui.hub.client_info import ClientInfo
-from realtime_ui.hub.fanout import hang_up, queued_bytes, send_to_room
+from realtime_ui.hub.fanout import hang_up, is_silent, queued_bytes, send_to_room, sockets_in
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.line import LineEvents, LineParts
 from realtime_ui.hub.lobby import Audience, Lobby
+from realtime_ui.hub.presence import Presence
+from realtime_ui.hub.presence_feed import BURST, RATE, PresenceEvents, PresenceSinkFactory
 from realtime_ui.hub.subscribe import SubscribeRequest
 from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_of
 from realtime_ui.hub.watched import Frame
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "/feed"
 EVENT_NAMESPACE = "/_event"
+SILENT, SENT_AWAY = AsyncServer.reason.PING_TIMEOUT, AsyncServer.reason.SERVER_DISCONNECT
 PAGE = 200
 PAGE_BYTES = 256_000
 SESSIONS_INTERVAL_S = 30.0
@@ -46,7 +50,7 @@ HOPELESS = 4
 """A socket whose queue grows by so many times the bound after it left its rooms is hung up."""
 
 
-class FeedNamespace(LineEvents):
+class FeedNamespace(LineEvents, PresenceEvents):
     """Watches channels for tabs.
 
     Args:
@@ -56,6 +60,8 @@ class FeedNamespace(LineEvents):
         sink_for_state: makes sinks for state classes that want messages; set by the state layer.
         channels: the registry, for the lobby.
         clock: tells the time.
+        presence: who is where.
+        sink_for_presence: makes sinks for state classes that want to know of it.
         max_channels: how many channels one socket may watch.
         max_queued_bytes: how much may wait for one socket before it leaves its rooms.
         kept_days: how many days each channel type's log is kept; None for ever.
@@ -71,6 +77,8 @@ class FeedNamespace(LineEvents):
         sink_for_state: SinkFactory,
         channels: ChannelRepository,
         clock: Clock,
+        presence: Presence,
+        sink_for_presence: PresenceSinkFactory,
         *,
         max_channels: int,
         max_queued_bytes: int,
@@ -84,6 +92,9 @@ class FeedNamespace(LineEvents):
         )
         self._tabs = self._subscriptions.tabs
         self.lobby = Lobby(channels, self._subscriptions.watching, self._send_lobby, clock)
+        self._presence = presence
+        self._presence_limit = RateLimiter(RATE, BURST, clock)
+        self._sink_for_presence = sink_for_presence
         self._log = log
         self._gate = gate
         self._kept_days = kept_days
@@ -122,16 +133,21 @@ class FeedNamespace(LineEvents):
             nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
             raise Refused(nobody.title, nobody.problem())
         info = ClientInfo.of_scope(environ["asgi.scope"], "websocket", self._address_privacy)
-        self._tabs[sid] = Tab(sid, person, token, info, round(time.time() * 1000))
+        tab = self._tabs[sid] = Tab(sid, person, token, info, round(time.time() * 1000))
+        self._presence.arrive(tab)
         if self._degraded:
             await self.emit("health", {"degraded": self._degraded}, to=sid)
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
+        socket = self._engine_socket(sid)
+        silent = reason == SILENT or (socket is not None and is_silent(socket))
         tab = self._tabs.pop(sid, None)
         if tab is not None:
+            await self._forget_presence_rooms(tab)
+            self._presence.depart(sid, closed=not silent and reason != SENT_AWAY)
             await self._subscriptions.release_all(tab)
-        if reason == self.server.reason.PING_TIMEOUT and (socket := self._engine_socket(sid)):
+        if silent and socket:
             await hang_up(socket)  # it may never read what would close it politely
 
     async def on_sub(self, sid: str, data: object = None) -> Json:
@@ -263,9 +279,10 @@ class FeedNamespace(LineEvents):
         for key in list(tab.channels):
             if not may(person, Action.READ, key[1], key[0]):
                 await self._subscriptions.release(tab, key)
+        await self._check_presence(tab)
 
     async def _keep_checking_queues(self) -> None:
-        """See to it that a reader who stopped costs no more than the bound, however much goes on."""
+        """See to it that a reader who stopped costs no more than the bound, and that a dead one is found out."""
         while True:
             await self._clock.sleep(QUEUES_INTERVAL_S)
             for tab in list(self._tabs.values()):
@@ -276,6 +293,9 @@ class FeedNamespace(LineEvents):
 
     async def _check_queue(self, tab: Tab) -> None:
         socket = self._engine_socket(tab.sid)
+        if socket is not None and is_silent(socket):
+            await hang_up(socket)
+            return
         queued = queued_bytes(socket) if socket is not None else 0
         if queued <= self._max_queued_bytes:
             tab.behind = 0
@@ -289,6 +309,7 @@ class FeedNamespace(LineEvents):
             await self._subscriptions.release_all(tab)
             await self.leave_room(tab.sid, Audience.of(tab.person).room)
             await self.leave_monitor(tab)
+            await self._forget_presence_rooms(tab)
             # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
             await self.emit("behind", to=tab.sid)
 
@@ -318,7 +339,7 @@ class FeedNamespace(LineEvents):
 
     def _send_lobby(self, audience: Audience, rows: list[Json]) -> int:
         if not rows:
-            return sum(1 for _ in self.server.manager.get_participants(NAMESPACE, audience.room))
+            return sockets_in(self.server, NAMESPACE, audience.room)
         return send_to_room(self.server, NAMESPACE, audience.room, "lobby", rows)
 
     def _timed_out(self, sid: str, key: ChannelKey) -> None:

@@ -38,13 +38,7 @@ class SubscribeRequest:
             raise InvalidRequest(f"rewind is {clip(rewind)}.", field="rewind", remedy=f"Send 0 to {MAX_REWIND}.")
         if not (isinstance(epoch, str) and len(epoch) <= MAX_TEXT):
             raise InvalidRequest(f"epoch is {clip(epoch)}.", field="epoch", remedy="Send the epoch you were given.")
-        if not (
-            isinstance(states, list)
-            and len(states) <= MAX_STATES
-            and all(isinstance(state, str) and len(state) <= MAX_TEXT for state in states)
-        ):
-            raise InvalidRequest(f"states is {clip(states)}.", field="states", remedy="Send a few state names.")
-        return cls(ChannelName.parse(data.get("channel")), last, epoch, rewind, tuple(states))
+        return cls(ChannelName.parse(data.get("channel")), last, epoch, rewind, checked_states(states))
 
     def kind(self, after: int, reset: bool) -> str:
         """How the rows begin, in one word: fresh, resume, gap or reset."""
@@ -61,3 +55,18 @@ class SubscribeRequest:
         if self.last is not None and (known or began_empty):
             return max(self.last, head.first - 1), False
         return max(head.first - 1, head.last - self.rewind), self.last is not None and self.epoch != ""
+
+
+def checked_states(states: object) -> tuple[str, ...]:
+    """The names of a few state classes, as a tab sent them.
+
+    Raises:
+        InvalidRequest: not a short list of short strings.
+    """
+    if not (
+        isinstance(states, list)
+        and len(states) <= MAX_STATES
+        and all(isinstance(state, str) and len(state) <= MAX_TEXT for state in states)
+    ):
+        raise InvalidRequest(f"states is {clip(states)}.", field="states", remedy="Send a few state names.")
+    return tuple(states)

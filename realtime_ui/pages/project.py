@@ -4,6 +4,7 @@ import reflex as rx
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
+from realtime_ui.components.presence import avatar_stack
 from realtime_ui.components.shell import page_head, shell
 from realtime_ui.components.views import current_fields
 from realtime_ui.core.channels import ChannelName
@@ -12,11 +13,12 @@ from realtime_ui.pages.routes import PROJECT
 from realtime_ui.runtime import current
 from realtime_ui.states.channel import ChannelState
 from realtime_ui.states.patience import patiently
+from realtime_ui.states.presence import PresenceState
 from realtime_ui.states.principal import person_of
 from realtime_ui.states.session import SessionState
 
 
-class ProjectState(ChannelState, rx.State):
+class ProjectState(ChannelState, PresenceState, rx.State):
     """Which project is open."""
 
     title: str = ""
@@ -31,9 +33,11 @@ class ProjectState(ChannelState, rx.State):
             self.title = await patiently(lambda: self._title_of(channel))
         except RealtimeError as error:
             self.unsubscribe()
+            self.leave()
             self.title, self.problem = "", error.detail
             return
         self.subscribe(str(channel), rewind=50)
+        self.enter(str(channel))
 
     async def _title_of(self, channel: ChannelName) -> str:
         person = require(await person_of(self), Action.READ, channel)
@@ -45,7 +49,7 @@ def project() -> rx.Component:
     """The project page."""
     return shell(
         rx.el.div(
-            page_head("project", ProjectState.title),
+            page_head("project", ProjectState.title, avatar_stack(ProjectState)),
             rx.cond(ProjectState.problem, rx.el.p(ProjectState.problem, role="alert", class_name="rt-problem")),
             rx.el.section(
                 rx.el.h2("Activity"),

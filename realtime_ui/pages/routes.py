@@ -7,6 +7,7 @@ PROJECT = "/projects/[project_id]"
 SESSION = "/sessions/[session_id]"
 CONNECTIONS = "/connections"
 HEALTH = "/health"
+PRESENCE = "/presence"
 
 CHANNEL_PAGES = {"project": "/projects/{id}", "session": "/sessions/{id}"}
 """Which channel types have a page, and where."""

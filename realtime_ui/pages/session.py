@@ -7,6 +7,7 @@ import reflex as rx
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
+from realtime_ui.components.presence import avatar_stack, typing_line
 from realtime_ui.components.shell import page_head, shell
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RealtimeError
@@ -14,13 +15,15 @@ from realtime_ui.pages.routes import SESSION
 from realtime_ui.runtime import current
 from realtime_ui.states.channel import ChannelState
 from realtime_ui.states.patience import patiently
+from realtime_ui.states.presence import PresenceState
 from realtime_ui.states.principal import person_of
 from realtime_ui.states.session import SessionState
 
 MAX_MESSAGE = 4_000
+MESSAGE_FIELD = "message"
 
 
-class SessionPageState(ChannelState, rx.State):
+class SessionPageState(ChannelState, PresenceState, rx.State):
     """Which session is open, and what is being said on it."""
 
     title: str = ""
@@ -35,9 +38,11 @@ class SessionPageState(ChannelState, rx.State):
             self.title = await patiently(lambda: self._title_of(channel))
         except RealtimeError as error:
             self.unsubscribe()
+            self.leave()
             self.title, self.problem = "", error.detail
             return
         self.subscribe(str(channel), rewind=50)
+        self.enter(str(channel))
 
     async def _title_of(self, channel: ChannelName) -> str:
         person = require(await person_of(self), Action.READ, channel)
@@ -71,15 +76,17 @@ def session() -> rx.Component:
     """The session page."""
     return shell(
         rx.el.div(
-            page_head("session", SessionPageState.title),
+            page_head("session", SessionPageState.title, avatar_stack(SessionPageState)),
             rx.el.section(
                 rx.el.h2("Conversation"),
                 live_feed(SessionPageState, label="Session messages"),
                 rx.cond(
                     SessionPageState.problem, rx.el.p(SessionPageState.problem, role="alert", class_name="rt-problem")
                 ),
+                typing_line(SessionPageState, MESSAGE_FIELD),
                 rx.el.form(
                     rx.el.input(
+                        id=MESSAGE_FIELD,
                         name="text",
                         placeholder="Write a message",
                         aria_label="Message",

@@ -18,24 +18,34 @@ rx.asset("drafts.js", shared=True)  # which the feed client imports
 HEARTBEAT = rx.asset("heartbeat.js", shared=True).importable_path
 MONITOR = rx.asset("monitor.js", shared=True).importable_path
 LOBBY = rx.asset("lobby.js", shared=True).importable_path
-_LIBRARIES = {"useConnection": CONNECTION, "useFeed": FEED_CLIENT, "useHeartbeat": HEARTBEAT}
+PRESENCE = rx.asset("presence.js", shared=True).importable_path
+_LIBRARIES = {
+    "useConnection": CONNECTION,
+    "useFeed": FEED_CLIENT,
+    "useHeartbeat": HEARTBEAT,
+    "usePresence": PRESENCE,
+}
 
 
 class ClientVar(Generic[T]):
     """Declared on a state class, gives a Var of that class.
 
     Args:
-        hook: the React hook that gives the object: `useConnection`, `useFeed` or `useHeartbeat`.
+        hook: the React hook that gives the object: `useConnection`, `useFeed`, `useHeartbeat` or `usePresence`.
         field: which of its fields; also the type's name in JavaScript.
         type_: the Python type of the value.
-        of_channel: whether the hook takes the class's `channel`.
+        of_channel: whether the hook takes the class's channel.
+        channel: which Var of the class names it.
     """
 
-    def __init__(self, hook: str, field: str, type_: type[T], *, of_channel: bool = False) -> None:
+    def __init__(
+        self, hook: str, field: str, type_: type[T], *, of_channel: bool = False, channel: str = "channel"
+    ) -> None:
         self._hook = hook
         self._field = field
         self._type = type_
         self._of_channel = of_channel
+        self._channel = channel
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> "rx.Var[T]": ...
@@ -50,7 +60,7 @@ class ClientVar(Generic[T]):
         name = self._hook
         argument, data = "", None
         if self._of_channel:
-            channel = owner.channel
+            channel = getattr(owner, self._channel)
             argument, data = str(channel), channel._get_all_var_data()
             name = f"{self._hook}_{owner.get_full_name().replace('.', '_')}"
         hooks = {f"const {name}_ = {self._hook}({argument})": None}

@@ -66,3 +66,15 @@ async def test_the_examples_page_knows_when_its_line_is_silent(app: App, board: 
         watched.troubles.clear()  # the browser's own words about the network
     finally:
         set_heartbeat(app, "project", 30_000, 90_000)
+
+
+async def test_the_example_knows_who_is_there(app: App, board: Process, open_page: Open) -> None:
+    """In the browser by diffs, and on the server by `_on_presence` and the truth that it asks for."""
+    path = f"/boards/{uuid.uuid4().hex[:12]}"
+    page = (await open_page(path, "max@northwind.test", url=board.url)).page
+    await expect(page.get_by_text("1 here: max")).to_be_visible()
+    other = (await open_page(path, "ada@northwind.test", url=board.url)).page
+    for each in (page, other):
+        await expect(each.get_by_text("2 here: ada, max")).to_be_visible()
+    await other.close()
+    await expect(page.get_by_text("1 here: max")).to_be_visible(timeout=10_000)

@@ -2,26 +2,41 @@
 
 import reflex as rx
 
-from realtime_ui import ConnectionState, HeartbeatState, Message, install, live_feed
+from realtime_ui import (
+    ConnectionState,
+    HeartbeatState,
+    Message,
+    PresenceDiff,
+    PresenceState,
+    avatar_stack,
+    install,
+    live_feed,
+)
 
 
 # region page
-class Board(HeartbeatState, rx.State):
-    """Watches one project, and counts on the server what comes, and how often its tab fell silent."""
+class Board(HeartbeatState, PresenceState, rx.State):
+    """Watches one project and is present on it; counts on the server what comes, who, and silences of its tab."""
 
     seen: int = 0
     silences: int = 0
+    company: str = ""
 
     @rx.event
     def open(self) -> None:
-        """Watch the project in the address."""
-        self.subscribe(f"project:{self.project_id}", rewind=50)  # type: ignore[attr-defined]
+        """Watch the project in the address, and be there."""
+        channel = f"project:{self.project_id}"  # type: ignore[attr-defined]
+        self.subscribe(channel, rewind=50)
+        self.enter(channel)
 
     async def _on_messages(self, batch: list[Message]) -> None:
         self.seen += len(batch)
 
     async def _on_timeout(self) -> None:
         self.silences += 1
+
+    async def _on_presence(self, change: PresenceDiff) -> None:
+        self.company = ", ".join(sorted(member.name for member in await self._members()))
 
 
 @rx.page("/boards/[project_id]", on_load=Board.open)
@@ -34,6 +49,7 @@ def board() -> rx.Component:
             rx.text("No heartbeat for ", Board.elapsed // 1000, " s"),
             rx.text("Last heartbeat after ", Board.latency, " ms; silent so far: ", Board.silences),
         ),
+        rx.hstack(avatar_stack(Board), rx.text(Board.count, " here: ", Board.company)),
         live_feed(Board),
         padding="4",
     )
