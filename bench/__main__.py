@@ -303,9 +303,7 @@ def idle(base: Ground) -> None:
             used = (target.cpu_s() - before) / (time.monotonic() - begun)
             beats = {each: _metric(target, base, f'realtime_beats_total{{outcome="{each}"}}') for each in OUTCOMES}
             open_now = [_metric(target, base, f"realtime_{kind} ") for kind in ("sockets", "streams")]
-    say(
-        f"  {open_now[0]:.0f} sockets and {open_now[1]:.0f} streams open in the end; alone it takes {alone:.1%} of a core"
-    )
+    say(f"  {open_now[0]:.0f} sockets and {open_now[1]:.0f} streams open in the end; alone: {alone:.1%} of a core")
     say(f"  beats sent {beats['sent']:.0f}, answered {beats['answered']:.0f}, missed {beats['missed']:.0f}")
     verdict("server CPU, share of a core", used, 0.15)
     verdict("connections that were wrongly stale", stale, 0)

@@ -62,7 +62,8 @@ class Report:
         """The report as the terminal shows it."""
         ends = ", ".join(f"{number:,} {how}" for how, number in self.counts.ends.items())
         lines = [
-            f"tabs: {self.counts.opened:,} opened ({ends}), {self.counts.rows:,} rows shown; {self.events:,} events",
+            f"tabs: {self.counts.opened:,} opened ({ends}), {self.counts.rows:,} rows shown,"
+            f" {self.counts.put_off:,} subscriptions put off; {self.events:,} events",
             f"before:  {self.before}",
             f"highest: {Levels.highest([self.before, *self.meanwhile])}",
             f"after:   {self.after}",

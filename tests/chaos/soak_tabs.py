@@ -17,6 +17,7 @@ HYDRATE = {
     "router_data": {"pathname": "/", "asPath": "/"},
 }
 SHORTEST_OPEN_S = 0.5
+RETRY_S = 1.0
 ENDS = ("closed", "lost", "reloaded")
 
 
@@ -27,6 +28,8 @@ class Counts:
     opened: int = 0
     ends: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ENDS, 0))
     rows: int = 0
+    put_off: int = 0
+    """Subscriptions that were told to come again, and did."""
     troubles: list[str] = field(default_factory=list)
 
 
@@ -59,16 +62,24 @@ async def one_tab_after_another(
 async def _use(wire: Wire, dice: random.Random, counts: Counts) -> None:
     """Hydrate the state as a page does, watch a few channels, and count their rows."""
     await wire.connect("/_event")
+    wishes: dict[int, dict[str, object]] = {}
     async for packet in wire.packets():
         if packet.kind == CONNECTED and packet.namespace == "/_event":
             await wire.send("/_event", "event", HYDRATE)
             await wire.connect("/feed")
         elif packet.kind == CONNECTED:
             for number, channel in enumerate(dice.sample(CHANNELS, dice.randint(1, 3))):
-                wish = {"channel": channel, "last": None, "epoch": "", "rewind": 50}
-                await wire.send("/feed", "sub", wish, number=number)
+                wishes[number] = {"channel": channel, "last": None, "epoch": "", "rewind": 50}
+                await wire.send("/feed", "sub", wishes[number], number=number)
         elif packet.kind == ANSWER:
-            assert packet.data[0]["ok"], packet.data
-            counts.rows += len(packet.data[0]["rows"])
+            [answer], number = packet.data, packet.number
+            if answer["ok"]:
+                counts.rows += len(answer["rows"])
+                continue
+            assert answer["error"]["retryable"], answer
+            counts.put_off += 1
+            await asyncio.sleep(RETRY_S)
+            assert number is not None
+            await wire.send("/feed", "sub", wishes[number], number=number)
         elif packet.kind == EVENT and packet.data[0] == "frame":
             counts.rows += len(packet.data[1]["rows"])
