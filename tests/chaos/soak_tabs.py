@@ -72,14 +72,14 @@ async def _use(wire: Wire, dice: random.Random, counts: Counts) -> None:
                 wishes[number] = {"channel": channel, "last": None, "epoch": "", "rewind": 50}
                 await wire.send("/feed", "sub", wishes[number], number=number)
         elif packet.kind == ANSWER:
-            [answer], number = packet.data, packet.number
+            [answer] = packet.data
             if answer["ok"]:
                 counts.rows += len(answer["rows"])
                 continue
             assert answer["error"]["retryable"], answer
             counts.put_off += 1
             await asyncio.sleep(RETRY_S)
-            assert number is not None
-            await wire.send("/feed", "sub", wishes[number], number=number)
+            assert packet.number is not None
+            await wire.send("/feed", "sub", wishes[packet.number], number=packet.number)
         elif packet.kind == EVENT and packet.data[0] == "frame":
             counts.rows += len(packet.data[1]["rows"])
