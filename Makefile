@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test lint unit bench chaos soak clean
+.PHONY: help run dev demo test lint e2e unit chaos-short bench chaos soak clean
 
 help:  ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 run: $(VENV)/.run  ## Start the app on http://localhost:3000 (PORT)
 	$(BIN)/python -m realtime_ui serve
@@ -18,7 +18,7 @@ demo: $(VENV)/.run  ## Send lifelike traffic (REALTIME_API_KEY)
 	$(BIN)/python -m realtime_ui demo
 
 test: lint browser  ## Check everything: lint, types, walls, all tests
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target e2e unit chaos-short
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -29,6 +29,12 @@ lint: $(VENV)/.test
 .PHONY: browser
 browser: $(VENV)/.test
 	$(BIN)/python -m tests.chromium
+
+e2e: $(VENV)/.test browser  ## The tests with browsers
+	$(BIN)/python -m pytest tests/e2e
+
+chaos-short: $(VENV)/.test browser  ## The chaos run and the soak in their short forms
+	$(BIN)/python -m pytest tests/chaos
 
 unit: $(VENV)/.test  ## The tests that need no browser
 	$(BIN)/python -m pytest tests/unit tests/conformance tests/integration

@@ -1,7 +1,9 @@
 """The whole app as a process, for tests that use it as people and programs do."""
 
 import asyncio
+import atexit
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -35,6 +38,26 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def copy_of_the_app(folder: Path) -> Path:
+    """Lay out a folder to start the app in, so that its build of the pages meets no other one."""
+    folder.mkdir()
+    for name in ("rxconfig.py", "reflex.lock", "assets"):
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("external"))
+        else:
+            shutil.copy(source, target)
+    return folder
+
+
+@cache
+def app_root() -> Path:
+    """The folder that this test run starts the app in; removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="rui-app-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return copy_of_the_app(folder / "app")
 
 
 @dataclass
@@ -135,7 +158,7 @@ class App:
         handle, output = tempfile.mkstemp(prefix="rui-output-")
         os.close(handle)
         environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests", **environment}
-        process = Process(ROOT, environment, Path(output), port or free_port())
+        process = Process(app_root(), environment, Path(output), port or free_port())
         for email, tenant, *flags in (
             ("ada@northwind.test", "Northwind", "--admin"),
             ("max@northwind.test", "Northwind"),

@@ -23,7 +23,7 @@ from realtime_ui.settings import Settings
 from tests.app import App
 from tests.postgres import OwnPostgres
 
-TEMPLATE = "realtime_ui_template"
+TEMPLATE = f"realtime_ui_template_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +40,12 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: str) -> str:
+def template(postgres: str) -> Iterator[str]:
     """The name of a migrated database that others are copied from."""
-    _run(postgres, f'DROP DATABASE IF EXISTS "{TEMPLATE}"', f'CREATE DATABASE "{TEMPLATE}"')
+    _run(postgres, f'CREATE DATABASE "{TEMPLATE}"')
     upgrade(_named(postgres, TEMPLATE))
-    return TEMPLATE
+    yield TEMPLATE
+    _run(postgres, f'DROP DATABASE "{TEMPLATE}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -110,8 +111,8 @@ async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
 @pytest.fixture(scope="session")
 def app(postgres: str, template: str) -> Iterator[App]:
     """The whole app, started as a user starts it, with two tenants and their people."""
-    name = "realtime_ui_app"
-    _run(postgres, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    name = f"realtime_ui_app_{os.getpid()}"
+    _run(postgres, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     with App.start(_named(postgres, name)) as app:
         yield app
     _run(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')

@@ -12,7 +12,7 @@ from types import TracebackType
 
 import psutil
 
-from tests.app import ROOT, START_S, command, free_port, sign_in, until_it_answers
+from tests.app import ROOT, START_S, command, copy_of_the_app, free_port, sign_in, until_it_answers
 from tests.doubles.flaky import install_entry_point
 
 RESTART_S = 0.5  # what a service manager waits before it starts again what died
@@ -49,13 +49,7 @@ class Stage:
 
     async def __aenter__(self) -> "Stage":
         """Lay out the folder, start, and add a person and a key."""
-        for name in ("rxconfig.py", "reflex.lock", "assets"):
-            source, target = ROOT / name, self._folder / "app" / name
-            target.parent.mkdir(exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("external"))
-            else:
-                shutil.copy(source, target)
+        copy_of_the_app(self._folder / "app")
         install_entry_point(self._folder / "packages")
         self._keeper = asyncio.create_task(self._keep_running(), name="service-manager")
         try:

@@ -15,14 +15,14 @@ import psutil
 import pytest
 
 from realtime_ui.client import EventClient
-from tests.app import PASSWORD, ROOT, App, Process, free_port, until_it_answers
+from tests.app import PASSWORD, ROOT, App, Process, app_root, free_port, until_it_answers
 from tests.tab import Tab
 
 
 @pytest.fixture
 def own_process(app: App, tmp_path: Path) -> Iterator[Process]:
     """The app once more, on an embedded database of its own, on the port that its pages were built for."""
-    process = Process(ROOT, {"DATA_DIR": str(tmp_path / "data")}, tmp_path / "output", app.process.port)
+    process = Process(app_root(), {"DATA_DIR": str(tmp_path / "data")}, tmp_path / "output", app.process.port)
     app.process.end()
     yield process
     app.process.start()
@@ -107,7 +107,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 async def test_a_full_disk_refuses_emits_for_as_long_as_it_is_full(app: App, small_disk: Path, tmp_path: Path) -> None:
     """With 503, whatever PostgreSQL makes of it; with room again all goes on, and nothing answered is missing."""
-    process = Process(ROOT, {"DATA_DIR": str(small_disk / "data")}, tmp_path / "output", app.process.port)
+    process = Process(app_root(), {"DATA_DIR": str(small_disk / "data")}, tmp_path / "output", app.process.port)
     app.process.end()
     try:
         process.start()
