@@ -12,7 +12,10 @@ import sqlalchemy as sa
 from realtime_ui.embedded import EmbeddedPostgres
 from tests.chaos.stage import Stage
 
-LOG = "realtime_events_log"
+HISTORY = {"realtime_events_log", "realtime_health_samples", "realtime_traffic_samples"}
+"""Grow with time and end by their age."""
+OPEN = {"realtime_connection_stats": "disconnected_at IS NULL"}
+"""Which rows of a table say that something is there now; the others are history."""
 ROWS = "rows of "
 GAUGES = ("realtime_sockets", "realtime_subscriptions", "realtime_tasks")
 MEMORY_FACTOR, MEMORY_BYTES = 1.1, 16 * 2**20
@@ -85,9 +88,13 @@ class Gauge:
         with self._engine.connect() as connection:
             names = connection.execute(sa.text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars()
             rows = {
-                f"{ROWS}{name}": int(connection.execute(sa.text(f'SELECT count(*) FROM "{name}"')).scalar_one())
+                f"{ROWS}{name}": int(
+                    connection.execute(
+                        sa.text(f'SELECT count(*) FROM "{name}" WHERE {OPEN.get(name, "true")}')
+                    ).scalar_one()
+                )
                 for name in sorted(names)
-                if name != LOG
+                if name not in HISTORY
             }
             clients = connection.execute(
                 sa.text(
