@@ -5,12 +5,14 @@ import signal
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
+from realtime_ui.client import EventClient
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import FLUSH_S
@@ -319,3 +321,27 @@ async def test_an_answer_that_is_none_is_refused(app: App) -> None:
         for nonsense in senseless:
             assert not (await tab.call("beat", nonsense))["ok"]
         assert (await tab.call("beat", {"type": "project", "timestamp": 1}))["ok"]
+
+
+async def test_a_stream_has_a_row_like_a_tab_and_goes_on_in_it_when_it_is_resumed(app: App) -> None:
+    """What the connection took of its heartbeats, and how many messages it had, before and after."""
+    name = channel()
+    event: tuple[str, dict[str, object]] = ("project.updated", {"projectId": name.removeprefix("project:")})
+    await asyncio.to_thread(app.emit, *[event] * 3)
+    async with EventClient(app.url, app.key) as client:
+        stream = client.stream(name, rewind=50)
+        async with aclosing(stream.follow()) as messages:
+            assert [(await anext(messages))["seq"] for _ in range(3)] == [1, 2, 3]
+            await asyncio.to_thread(app.emit, *[event] * 2)
+            assert [(await anext(messages))["seq"] for _ in range(2)] == [4, 5]
+            row = await row_of(app, name, lambda row: row.message_count == 5 and row.last_heartbeat_at is not None)
+            assert (row.disconnected_at, row.client_info["transport"]) == (None, "sse")
+            assert row.client_info["key"]
+        ended = await row_of(app, name, lambda row: row.disconnected_at is not None)
+        assert ended.message_count == 5
+        await asyncio.to_thread(app.emit, event)
+        async with aclosing(client.stream(name, cursor=stream.cursor).follow()) as resumed:
+            assert (await anext(resumed))["seq"] == 6
+            again = await row_of(app, name, lambda row: row.disconnected_at is None and row.message_count == 6)
+            assert (again.id, again.connected_at) == (row.id, row.connected_at)
+    await row_of(app, name, lambda row: row.disconnected_at is not None)
