@@ -5,8 +5,6 @@ frames that come meanwhile it keeps back. The room is entered before the head is
 between. Whatever a tab holds here (rooms, sinks) ends with its socket.
 """
 
-import asyncio
-import logging
 import time
 import uuid
 from collections.abc import Mapping
@@ -23,8 +21,9 @@ from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Head, Json
+from realtime_ui.hub.checks import TabChecks
 from realtime_ui.hub.client_info import ClientInfo
-from realtime_ui.hub.fanout import hang_up, is_silent, queued_bytes, send_to_room, sockets_in
+from realtime_ui.hub.fanout import hang_up, is_silent, send_to_room, sockets_in
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.line import LineEvents, LineParts
 from realtime_ui.hub.lobby import Audience, Lobby
@@ -37,17 +36,11 @@ from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.event_log import ChannelKey, EventLog
 from realtime_ui.settings import AddressPrivacy
 
-logger = logging.getLogger(__name__)
-
 NAMESPACE = "/feed"
 EVENT_NAMESPACE = "/_event"
 SILENT, SENT_AWAY = AsyncServer.reason.PING_TIMEOUT, AsyncServer.reason.SERVER_DISCONNECT
 PAGE = 200
 PAGE_BYTES = 256_000
-SESSIONS_INTERVAL_S = 30.0
-QUEUES_INTERVAL_S = 1.0
-HOPELESS = 4
-"""A socket whose queue grows by so many times the bound after it left its rooms is hung up."""
 
 
 class FeedNamespace(LineEvents, PresenceEvents):
@@ -100,16 +93,11 @@ class FeedNamespace(LineEvents, PresenceEvents):
         self._kept_days = kept_days
         self._address_privacy = address_privacy
         self._degraded: tuple[str, ...] = ()
-        self._clock = clock
-        self._max_queued_bytes = max_queued_bytes
-        self._tasks: list[asyncio.Task[None]] = []
+        self._checks = TabChecks(self, self._tabs, gate, clock, max_queued_bytes=max_queued_bytes)
 
     async def start(self) -> None:
         """Begin to look after sessions and queues, and after the lobby."""
-        self._tasks = [
-            asyncio.create_task(self._keep_checking_sessions(), name="feed-sessions"),
-            asyncio.create_task(self._keep_checking_queues(), name="feed-queues"),
-        ]
+        await self._checks.start()
         await self.lobby.start()
         await self.heartbeats.start()
 
@@ -117,9 +105,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         """End all of it."""
         await self.stop_line()
         await self.lobby.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._checks.stop()
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: object = None) -> None:
         """Let a signed-in person's tab in; refuse everybody else."""
@@ -140,7 +126,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
 
     async def on_disconnect(self, sid: str, reason: str = "") -> None:
         """End what the socket held."""
-        socket = self._engine_socket(sid)
+        socket = self.engine_socket(sid)
         silent = reason == SILENT or (socket is not None and is_silent(socket))
         tab = self._tabs.pop(sid, None)
         if tab is not None:
@@ -255,63 +241,26 @@ class FeedNamespace(LineEvents, PresenceEvents):
         for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
             await self.disconnect(sid)
 
-    async def _keep_checking_sessions(self) -> None:
-        """Ask again and again who each socket is: sessions expire, end elsewhere, and roles change."""
-        while True:
-            await self._clock.sleep(SESSIONS_INTERVAL_S)
-            for tab in list(self._tabs.values()):
-                try:
-                    await self._check_session(tab)
-                except RealtimeError as error:
-                    logger.warning("The sessions are looked at later: %s", error)
-                    break
-                except Exception:
-                    logger.exception("A session could not be looked at")
-
-    async def _check_session(self, tab: Tab) -> None:
-        person = await self._gate.by_token(tab.token)
-        if self._tabs.get(tab.sid) is not tab:
-            return
-        if person is None or Audience.of(person) != Audience.of(tab.person):
-            await self.disconnect(tab.sid)  # the page says so; after a new role it is to be loaded anew
-            return
-        tab.person = person
+    async def revoke(self, tab: Tab) -> None:
+        """Take a tab out of what its person may not read any more."""
         for key in list(tab.channels):
-            if not may(person, Action.READ, key[1], key[0]):
+            if not may(tab.person, Action.READ, key[1], key[0]):
                 await self._subscriptions.release(tab, key)
         await self._check_presence(tab)
 
-    async def _keep_checking_queues(self) -> None:
-        """See to it that a reader who stopped costs no more than the bound, and that a dead one is found out."""
-        while True:
-            await self._clock.sleep(QUEUES_INTERVAL_S)
-            for tab in list(self._tabs.values()):
-                try:
-                    await self._check_queue(tab)
-                except Exception:
-                    logger.exception("A socket's queue could not be looked at")
+    async def let_go(self, tab: Tab) -> None:
+        """Take a tab out of all its rooms, and tell it when it has read what waits for it."""
+        metrics.QUEUE_BOUNDS_HIT.inc()
+        await self._subscriptions.release_all(tab)
+        await self.leave_room(tab.sid, Audience.of(tab.person).room)
+        await self.leave_monitor(tab)
+        await self._forget_presence_rooms(tab)
+        # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
+        await self.emit("behind", to=tab.sid)
 
-    async def _check_queue(self, tab: Tab) -> None:
-        socket = self._engine_socket(tab.sid)
-        if socket is not None and is_silent(socket):
-            await hang_up(socket)
-            return
-        queued = queued_bytes(socket) if socket is not None else 0
-        if queued <= self._max_queued_bytes:
-            tab.behind = 0
-        elif tab.behind and queued > tab.behind + HOPELESS * self._max_queued_bytes:
-            logger.warning("A socket that asks and does not read had %s bytes waiting and was hung up", queued)
-            await hang_up(socket)
-        elif tab.channels or not tab.behind:
-            logger.info("A socket has %s bytes waiting; it leaves its rooms until it has read them", queued)
-            tab.behind = tab.behind or queued
-            metrics.QUEUE_BOUNDS_HIT.inc()
-            await self._subscriptions.release_all(tab)
-            await self.leave_room(tab.sid, Audience.of(tab.person).room)
-            await self.leave_monitor(tab)
-            await self._forget_presence_rooms(tab)
-            # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
-            await self.emit("behind", to=tab.sid)
+    def engine_socket(self, sid: str) -> Any:
+        """The Engine.IO socket below a tab's, or None."""
+        return self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(sid, NAMESPACE))
 
     async def _tab(self, sid: str) -> Tab:
         """The socket's tab, with its session looked at again.
@@ -344,9 +293,6 @@ class FeedNamespace(LineEvents, PresenceEvents):
 
     def _timed_out(self, sid: str, key: ChannelKey) -> None:
         self._subscriptions.timed_out(sid, key)
-
-    def _engine_socket(self, sid: str) -> Any:
-        return self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(sid, NAMESPACE))
 
     def _client_token(self, sid: str) -> str:
         """The Reflex client token linked to the same WebSocket; not taken from what the client claims."""

@@ -154,7 +154,7 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
 
     async def hang_up(self, sid: str) -> None:
         """End a socket that does not answer."""
-        if (socket := self._engine_socket(sid)) is not None:
+        if (socket := self.engine_socket(sid)) is not None:
             await hang_up(socket)
 
     async def _cut(self, sid: str) -> None:
@@ -169,7 +169,8 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
     async def _tab(self, sid: str) -> Tab:
         raise NotImplementedError
 
-    def _engine_socket(self, sid: str) -> Any:
+    def engine_socket(self, sid: str) -> Any:
+        """The Engine.IO socket below a tab's, or None."""
         raise NotImplementedError
 
     def _timed_out(self, sid: str, key: ChannelKey) -> None:

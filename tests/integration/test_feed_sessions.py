@@ -9,7 +9,7 @@ import uvicorn
 
 from realtime_ui.api.guard import Guard
 from realtime_ui.core.principals import Role
-from realtime_ui.hub.feed import SESSIONS_INTERVAL_S
+from realtime_ui.hub.checks import SESSIONS_INTERVAL_S
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import PASSWORD, free_port
