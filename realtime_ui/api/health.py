@@ -84,13 +84,13 @@ async def read_metrics(caller: Caller) -> Response:
     """What this worker counts, of all tenants together; for an API key with the scope `metrics`."""
     require(caller, Action.METRICS, None)
     _read_gauges(current().health.snapshot())
-    metrics.CONNECTIONS_STALE.set(current().feed.heartbeats.stale)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _read_gauges(now: Snapshot) -> None:
     metrics.SOCKETS.set(now.sockets)
     metrics.STREAMS.set(len(current().streams))
+    metrics.CONNECTIONS_STALE.set(current().feed.heartbeats.stale)
     metrics.SUBSCRIPTIONS.set(now.subscriptions)
     metrics.TASKS.set(len(asyncio.all_tasks()))
     metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)

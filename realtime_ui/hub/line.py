@@ -14,7 +14,7 @@ from realtime_ui.core.errors import InvalidRequest, NotFound, RealtimeError
 from realtime_ui.core.heartbeat import HeartbeatConfig
 from realtime_ui.core.messages import Json
 from realtime_ui.hub.connection_stats import ConnectionStats
-from realtime_ui.hub.fanout import hang_up, send_to_room
+from realtime_ui.hub.fanout import hang_up, send_to_room, sockets_in
 from realtime_ui.hub.heartbeat import Heartbeats
 from realtime_ui.hub.monitor import HEALTH_ROOM, Monitor, View
 from realtime_ui.hub.subscriptions import Tab
@@ -163,7 +163,7 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
 
     def _send_monitor(self, room: str, event: str, data: Json) -> int:
         if data is None:
-            return sum(1 for _ in self.server.manager.get_participants(self.namespace, room))
+            return sockets_in(self.server, self.namespace, room)
         return send_to_room(self.server, self.namespace, room, event, data)
 
     async def _tab(self, sid: str) -> Tab:
