@@ -30,13 +30,18 @@ lint: $(VENV)/.test
 browser: $(VENV)/.test
 	$(BIN)/python -m tests.chromium
 
-e2e: $(VENV)/.test browser  ## The tests with browsers
+VENDORS := tests/vendors/node_modules/.installed
+$(VENDORS): tests/vendors/package.json tests/vendors/bun.lock $(VENV)/.test
+	$(BIN)/bun install --silent --frozen-lockfile --cwd tests/vendors
+	@touch $@
+
+e2e: $(VENV)/.test $(VENDORS) browser  ## The tests with browsers
 	$(BIN)/python -m pytest tests/e2e
 
 chaos-short: $(VENV)/.test browser  ## The chaos run and the soak in their short forms
 	$(BIN)/python -m pytest tests/chaos
 
-unit: $(VENV)/.test  ## The tests that need no browser
+unit: $(VENV)/.test $(VENDORS)  ## The tests that need no browser
 	$(BIN)/python -m pytest tests/unit tests/conformance tests/integration
 
 bench: $(VENV)/.test browser  ## Measure against the contenders

@@ -46,7 +46,25 @@ class Settings(BaseSettings):
     secret_key: str = Field("", description="Signs messages on the wire; empty: kept in DATA_DIR/secret_key.")
     setup_code: str = Field("", description="Given by the parent to its workers while no person exists.")
 
-    realtime_provider: str = Field("memory", description="Which provider carries messages between workers.")
+    workers: int = Field(1, ge=1, le=64, description="Worker processes; more than one need REDIS_URL.")
+    realtime_provider: str = Field("memory", description="Which provider carries messages: see providers/factory.py.")
+
+    redis_url: str = Field("", description="redis://… or rediss://…: the provider redis, and several workers' state.")
+
+    ably_api_key: str = Field("", description="APP.KEY:SECRET, from the Ably dashboard; needs all capabilities.")
+    ably_endpoint: str = Field("", description="A server other than Ably's own: HOST or HOST:PORT/.")
+    ably_tls: bool = Field(True, description="Whether that server is reached over TLS.")
+    ably_connection_channels: int = Field(200, ge=1, description="Channels that one connection may attach to.")
+    ably_connection_rate: float = Field(50, gt=0, description="Messages a second that one connection may send or get.")
+
+    pusher_app_id: str = Field("", description="The app's id, from the Pusher dashboard.")
+    pusher_key: str = Field("", description="The app's key; browsers may know it.")
+    pusher_secret: str = Field("", description="The app's secret.")
+    pusher_cluster: str = Field("", description="The app's cluster, such as eu.")
+    pusher_host: str = Field("", description="A server other than Pusher's own: HOST:PORT, in place of the cluster.")
+    pusher_tls: bool = Field(True, description="Whether that server is reached over TLS.")
+    pusher_rate: float = Field(500, gt=0, description="Messages a second that the app may publish.")
+
     frame_window_ms: int = Field(25, ge=0, le=1000, description="Messages within it share one frame.")
     gap_wait_ms: int = Field(20, ge=0, le=5000, description="How long a hole waits for a straggler.")
     sweep_interval_s: float = Field(2.0, gt=0, le=60, description="How often heads are compared with the log.")

@@ -12,7 +12,8 @@ RealtimeError
 ├── RateLimited (429)
 └── Unavailable (503)             a part of the house is away; `retryable`
     ├── DatabaseUnavailable
-    └── ProviderUnavailable
+    ├── ProviderUnavailable       away, slow, or counting us out for now
+    └── ProviderRefused           the key, its rights or its account are not accepted; not `retryable`
 """
 
 from realtime_ui.core.logs import REQUEST_ID
@@ -143,3 +144,10 @@ class DatabaseUnavailable(Unavailable):
 
 class ProviderUnavailable(Unavailable):
     """The provider's service cannot be reached."""
+
+
+class ProviderRefused(Unavailable):
+    """The provider's service does not accept our key, token or what we ask for; somebody has to change a setting."""
+
+    title = "The provider refuses"
+    retryable = False

@@ -3,10 +3,8 @@
 Clients of one `MemoryNetwork` hear each other, as clients of one Ably app would.
 """
 
-import logging
 from collections import defaultdict
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 from realtime_ui.core.errors import ProviderUnavailable
 from realtime_ui.core.messages import Json
@@ -19,14 +17,11 @@ from realtime_ui.providers.base import (
     PresenceChange,
     PresenceMember,
     RealtimeProvider,
-    StatusCallback,
     Unsubscribe,
     WireMessage,
+    guarded,
 )
 
-logger = logging.getLogger(__name__)
-
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -52,13 +47,12 @@ class MemoryProvider(RealtimeProvider):
     """
 
     name = "memory"
-    capabilities = Capability.PRESENCE
+    capabilities = Capability.PRESENCE | Capability.MESSAGE_IDS
 
     def __init__(self, network: MemoryNetwork | None = None) -> None:
+        super().__init__()
         self._network = network or MemoryNetwork()
-        self._status = ConnectionStatus.INITIALIZED
         self._client_id = ""
-        self._listeners: list[StatusCallback] = []
 
     async def connect(self, client_id: str) -> None:
         """Connect as `client_id`."""
@@ -73,16 +67,6 @@ class MemoryProvider(RealtimeProvider):
             await self.presence_leave(channel)
         self._become(ConnectionStatus.CLOSED)
 
-    @property
-    def status(self) -> ConnectionStatus:
-        """How the connection stands now."""
-        return self._status
-
-    def on_status(self, callback: StatusCallback) -> Unsubscribe:
-        """Hear of every change of status."""
-        self._listeners.append(callback)
-        return lambda: _discard(self._listeners, callback)
-
     async def subscribe(self, channel: str, callback: MessageCallback) -> None:
         """Attach to a channel."""
         self._require_connected()
@@ -92,11 +76,12 @@ class MemoryProvider(RealtimeProvider):
         """Detach from a channel."""
         self._network.subscribers[channel].pop(self, None)
 
-    async def publish(self, channel: str, message: WireMessage) -> None:
-        """Hand a message to every subscriber before returning."""
+    async def publish(self, channel: str, *messages: WireMessage) -> None:
+        """Hand messages to every subscriber before returning."""
         self._require_connected()
-        for callback in list(self._network.subscribers[channel].values()):
-            guarded(callback, channel, message)
+        for message in messages:
+            for callback in list(self._network.subscribers[channel].values()):
+                guarded(callback, channel, message)
 
     async def presence_enter(self, channel: str, data: Json = None) -> None:
         """Be present on a channel."""
@@ -130,20 +115,6 @@ class MemoryProvider(RealtimeProvider):
     def _require_connected(self) -> None:
         if not self.is_connected:
             raise ProviderUnavailable("The memory provider is not connected.", remedy="Call connect() first.")
-
-    def _become(self, status: ConnectionStatus) -> None:
-        if status is not self._status:
-            self._status = status
-            for listener in list(self._listeners):
-                guarded(listener, status)
-
-
-def guarded(callback: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Call a subscriber; its error is logged and harms no other."""
-    try:
-        callback(*args, **kwargs)
-    except Exception:
-        logger.exception("A subscriber failed")
 
 
 def _discard(items: list[T], item: T) -> None:

@@ -1,47 +1,43 @@
-"""What every provider does: one suite, which takes a provider factory.
-
-A third party runs it on its own provider by giving `providers` another parameter.
-"""
+"""What every provider does: one suite, run on every wire in `wires`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import pytest
 
-from realtime_ui.core.errors import ProviderUnavailable
+from realtime_ui.core.errors import ProviderUnavailable, TooLarge
 from realtime_ui.core.messages import Json
 from realtime_ui.core.status import ConnectionStatus
-from realtime_ui.providers.base import Capability, PresenceAction, PresenceChange, RealtimeProvider, WireMessage
-from realtime_ui.providers.memory import MemoryNetwork, MemoryProvider
-
-Factory = Callable[[], RealtimeProvider]
-"""Makes providers that can hear each other, not yet connected."""
+from realtime_ui.providers.base import (
+    PATIENCE_S,
+    Capability,
+    PresenceAction,
+    PresenceChange,
+    RealtimeProvider,
+    WireMessage,
+)
+from tests.conformance.wires import WIRES, Wire
 
 CHANNEL = "00000000-0000-0000-0000-000000000001:project:abc123"
 OTHER = "00000000-0000-0000-0000-000000000001:project:other"
 DEADLINE_S = 10
+OUTAGE_DEADLINE_S = 40
 
 
-def memory_factory() -> Factory:
-    """Memory providers on a network of the test's own."""
-    network = MemoryNetwork()
-    return lambda: MemoryProvider(network)
-
-
-@pytest.fixture(params=[memory_factory], ids=["memory"])
-def make(request: pytest.FixtureRequest) -> Factory:
-    """The factory of the provider under test."""
-    factory: Factory = request.param()
-    return factory
+@pytest.fixture(params=WIRES)
+async def wire(request: pytest.FixtureRequest) -> AsyncIterator[Wire]:
+    """The service under test."""
+    async with WIRES[request.param]() as wire:
+        yield wire
 
 
 @pytest.fixture
-async def pair(make: Factory) -> AsyncIterator[tuple[RealtimeProvider, RealtimeProvider]]:
+async def pair(wire: Wire) -> AsyncIterator[tuple[RealtimeProvider, RealtimeProvider]]:
     """Two connected clients."""
     async with AsyncExitStack() as stack:
-        clients = make(), make()
+        clients = wire.client(), wire.client()
         for name, client in zip(("ada", "max"), clients, strict=True):
             await client.connect(name)
             stack.push_async_callback(client.disconnect)
@@ -98,6 +94,39 @@ async def test_one_publishers_messages_keep_their_order(pair: tuple[RealtimeProv
     for number in range(200):
         await ada.publish(CHANNEL, message(number))
     assert await heard.ids(200) == [f"id-{number}" for number in range(200)]
+
+
+async def test_messages_sent_together_keep_their_order(pair: tuple[RealtimeProvider, RealtimeProvider]) -> None:
+    """Each is heard by itself; several channels at once do not disturb one another."""
+    ada, max_ = pair
+    here, there = Heard(), Heard()
+    await max_.subscribe(CHANNEL, here)
+    await max_.subscribe(OTHER, there)
+    numbers = range(60)
+    await asyncio.gather(*(ada.publish(channel, *map(message, numbers)) for channel in (CHANNEL, OTHER)))
+    wanted = [f"id-{number}" for number in numbers]
+    assert await here.ids(60) == wanted
+    assert await there.ids(60) == wanted
+
+
+async def test_the_largest_message_arrives_and_a_larger_one_is_refused(
+    pair: tuple[RealtimeProvider, RealtimeProvider],
+) -> None:
+    """Where there is a bound, and with an error that says that trying again is of no use."""
+    ada, max_ = pair
+    limit = ada.max_message_bytes
+    if limit is None:
+        pytest.skip(f"{ada.name} says that it has no bound")
+    heard = Heard()
+    await max_.subscribe(CHANNEL, heard)
+    around = len('{"text":""}')
+    with pytest.raises(TooLarge) as caught:
+        await ada.publish(CHANNEL, message(1, {"text": "x" * (limit - around + 1)}))
+    assert not caught.value.retryable
+    largest = {"text": "x" * (limit - around)}
+    await ada.publish(CHANNEL, message(2, largest))
+    assert await heard.ids(1) == ["id-2"]
+    assert heard.messages[0][1].data == largest
 
 
 async def test_publishing_needs_no_subscription(pair: tuple[RealtimeProvider, RealtimeProvider]) -> None:
@@ -172,9 +201,9 @@ async def test_a_failing_callback_harms_nobody(
     assert "broken callback" in caplog.text
 
 
-async def test_the_status_tells_the_whole_life(make: Factory) -> None:
+async def test_the_status_tells_the_whole_life(wire: Wire) -> None:
     """From initialized over connected to closed, each told once."""
-    client = make()
+    client = wire.client()
     seen: list[ConnectionStatus] = []
     stop = client.on_status(seen.append)
     assert client.status is ConnectionStatus.INITIALIZED
@@ -194,9 +223,9 @@ async def test_the_status_tells_the_whole_life(make: Factory) -> None:
     assert len(seen) == told
 
 
-async def test_an_unconnected_client_says_so(make: Factory) -> None:
+async def test_an_unconnected_client_says_so(wire: Wire) -> None:
     """With an error of ours that can be retried."""
-    client = make()
+    client = wire.client()
     with pytest.raises(ProviderUnavailable) as caught:
         await client.publish(CHANNEL, message(1))
     assert caught.value.retryable
@@ -217,6 +246,85 @@ async def test_disconnecting_forgets_the_subscriptions(pair: tuple[RealtimeProvi
     await ada.publish(CHANNEL, message(2))
     assert await again.ids(1) == ["id-2"]
     assert heard.messages == []
+
+
+@pytest.fixture
+def breakable(wire: Wire) -> Wire:
+    """A service that can be away."""
+    if not wire.has_outages:
+        pytest.skip("it lives inside this process and is never away")
+    return wire
+
+
+async def test_an_outage_is_told_and_heals_by_itself(
+    breakable: Wire, pair: tuple[RealtimeProvider, RealtimeProvider]
+) -> None:
+    """The status says so, publishing is refused for now, and then all is as before, with word of what may be lost."""
+    ada, max_ = pair
+    heard, lost = Heard(), asyncio.Event()
+    await max_.subscribe(CHANNEL, heard)
+    max_.on_loss(lost.set)
+    await breakable.cut()
+    for client in pair:
+        await until_connected(client, False)
+        assert client.error is not None
+        assert client.error.retryable
+    with pytest.raises(ProviderUnavailable):
+        await ada.publish(CHANNEL, message(1))
+    await breakable.restore()
+    for client in pair:
+        await until_connected(client, True)
+        assert client.error is None
+    async with asyncio.timeout(DEADLINE_S):
+        await lost.wait()
+    await publish_until_heard(ada, heard)
+
+
+async def test_a_service_that_is_away_at_the_start_is_found_later(breakable: Wire) -> None:
+    """Connecting says that it is away, soon, and goes on trying."""
+    await breakable.cut()
+    ada, heard = breakable.client(), Heard()
+    try:
+        async with asyncio.timeout(PATIENCE_S + 1):
+            with pytest.raises(ProviderUnavailable):
+                await ada.connect("ada")
+        assert ada.error is not None
+        await breakable.restore()
+        await until_connected(ada, True)
+        await ada.subscribe(CHANNEL, heard)
+        await publish_until_heard(ada, heard)
+    finally:
+        await ada.disconnect()
+
+
+async def test_a_client_that_never_reached_its_service_ends(breakable: Wire) -> None:
+    """Disconnecting does not wait for what is away."""
+    await breakable.cut()
+    ada = breakable.client()
+    with pytest.raises(ProviderUnavailable):
+        await ada.connect("ada")
+    async with asyncio.timeout(PATIENCE_S):
+        await ada.disconnect()
+    assert ada.status is ConnectionStatus.CLOSED
+    await breakable.restore()
+
+
+async def until_connected(client: RealtimeProvider, wanted: bool) -> None:
+    """Wait until a client is connected, or is not; fails when it takes too long."""
+    async with asyncio.timeout(OUTAGE_DEADLINE_S):
+        while client.is_connected is not wanted:
+            await asyncio.sleep(0.02)
+
+
+async def publish_until_heard(client: RealtimeProvider, heard: Heard) -> None:
+    """Publish until a message comes: a client that is back says so before all its channels are."""
+    before = len(heard.messages)
+    async with asyncio.timeout(OUTAGE_DEADLINE_S):
+        number = 1_000
+        while len(heard.messages) == before:
+            await client.publish(CHANNEL, message(number))
+            number += 1
+            await asyncio.sleep(0.1)
 
 
 @pytest.fixture

@@ -66,8 +66,12 @@ class FlakyProvider(MemoryProvider):
         self._held.clear()
         await super().disconnect()
 
-    async def publish(self, channel: str, message: WireMessage) -> None:
-        """Send a message, or lose it, or send it twice, later, or after the next one."""
+    async def publish(self, channel: str, *messages: WireMessage) -> None:
+        """Send each message, or lose it, or send it twice, later, or after the next one."""
+        for message in messages:
+            self._send(channel, message)
+
+    def _send(self, channel: str, message: WireMessage) -> None:
         self._require_connected()
         if self._happens(self._rates.disconnect):
             self._become(ConnectionStatus.DISCONNECTED)
