@@ -14,14 +14,13 @@ from socketio import AsyncServer
 
 from realtime_ui.access.gate import Gate
 from realtime_ui.access.limits import RateLimiter
-from realtime_ui.core import metrics
-from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock, SystemClock
-from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
-from realtime_ui.core.messages import Event, Json
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.messages import Json
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.bus import EventBus
+from realtime_ui.events.foreign import ForeignMessages
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
 from realtime_ui.hub.connection_stats import ConnectionStats
@@ -29,6 +28,7 @@ from realtime_ui.hub.fanout import install_direct_writes, send_to_room, sockets_
 from realtime_ui.hub.feed import EVENT_NAMESPACE, NAMESPACE, FeedNamespace, token_of_socket
 from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.inbound import Inbound
 from realtime_ui.hub.line import LineParts
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import PresenceSinkFactory
@@ -41,15 +41,17 @@ from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.health_samples import HealthSampleRepository, WorkerSample
 from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
+from realtime_ui.persistence.leases import Lease
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.persistence.retention import Retention
-from realtime_ui.providers.base import WireMessage
+from realtime_ui.providers.base import Capability
 from realtime_ui.providers.factory import create_realtime_client
 from realtime_ui.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-FOREIGN_LIMIT = 1_000
+CONNECT_PATIENCE_S = 1.0
+"""How long the start waits for the provider; then feeds begin from the log alone."""
 
 
 class Runtime:
@@ -86,7 +88,6 @@ class Runtime:
         self._client_id = client_id
         self._server = server
         self._stack = AsyncExitStack()
-        self._foreign: asyncio.Queue[tuple[WireMessage, uuid.UUID, ChannelName]] = asyncio.Queue(FOREIGN_LIMIT)
 
         self.database = Database(settings.database_url, pool=settings.database_pool)
         self._writer = Database(settings.database_url, pool=1, lock_timeout_s=4, statement_timeout_s=5)
@@ -98,18 +99,25 @@ class Runtime:
         rate = settings.emit_rate_per_key
         self.emit_limit = RateLimiter(rate, burst=2 * rate, clock=clock)
         self.provider = create_realtime_client(settings.realtime_provider, settings)
+        self._foreign_lease = Lease(self.database, "foreign messages", client_id, clock)
+        self._ids_are_shared = Capability.MESSAGE_IDS in self.provider.capabilities
+        self._foreign = ForeignMessages(
+            lambda event, channel: self.bus.record_foreign(event, channel, everywhere=self._ids_are_shared),
+            lambda: self._ids_are_shared or self._foreign_lease.held,
+        )
         self.hub = RealtimeHub(
             self.log,
             self.provider,
             signer,
             clock,
-            self._take_foreign,
+            self._foreign.take,
             frame_window_s=settings.frame_window_ms / 1000,
             gap_wait_s=settings.gap_wait_ms / 1000,
             sweep_interval_s=settings.sweep_interval_s,
         )
         self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
         self.bus = EventBus(Routes(routes), self.log, self.bridge)
+        self._inbound = Inbound(self.channels, self.hub, clock)
         connections, samples = ConnectionStatsRepository(self.database), HealthSampleRepository(self.database)
         self.stats = ConnectionStats(
             connections,
@@ -163,18 +171,22 @@ class Runtime:
         enter(self.log.stop)
         await self.retention.start()
         enter(self.retention.stop)
-        try:
-            await self.provider.connect(self._client_id)
-        except ProviderUnavailable as error:
-            logger.warning("The provider is away; feeds go on from the log until it is back: %s", error)
         enter(self.provider.disconnect)
+        connecting = asyncio.create_task(self._connect(), name="provider-connect")
+        self._stack.callback(connecting.cancel)
+        await asyncio.wait({connecting}, timeout=CONNECT_PATIENCE_S)
         await self.hub.start()
         enter(self.hub.stop)
         await self.bridge.start()
         enter(self.bridge.stop)
         enter(self.bus.stop)
-        foreign = asyncio.create_task(self._record_foreign(), name="record-foreign")
-        self._stack.callback(foreign.cancel)
+        if not self._ids_are_shared:
+            await self._foreign_lease.start()
+            enter(self._foreign_lease.stop)
+        await self._foreign.start()
+        enter(self._foreign.stop)
+        await self._inbound.start()
+        enter(self._inbound.stop)
         await self.stats.start(self.state)
         enter(self.stats.stop)
         install_direct_writes(self._server)
@@ -201,6 +213,14 @@ class Runtime:
         """Stop everything, the highest first."""
         await self._stack.aclose()
 
+    async def _connect(self) -> None:
+        try:
+            await self.provider.connect(self._client_id)
+        except RealtimeError as error:  # which health tells; the provider goes on trying
+            logger.debug("The provider is away at the start: %s", error)
+        except Exception:
+            logger.exception("The provider could not be connected")
+
     async def person_of_socket(self, sid: str) -> Person | None:
         """Who is behind a Reflex event socket of this worker, or None."""
         return await self.gate.by_token(token_of_socket(self._server.get_environ(sid, EVENT_NAMESPACE)))
@@ -213,6 +233,8 @@ class Runtime:
             "database_up": now.database_up,
             "provider": now.provider,
             "provider_status": now.provider_status.value,
+            "provider_error": now.provider_error,
+            "provider_trouble": now.provider_trouble and asdict(now.provider_trouble),
             "subscriptions": now.subscriptions,
         }
 
@@ -232,29 +254,6 @@ class Runtime:
         if data is None:
             return sockets_in(self._server, NAMESPACE, room)
         return send_to_room(self._server, NAMESPACE, room, "presence", data)
-
-    def _take_foreign(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
-        try:
-            self._foreign.put_nowait((wire, tenant, channel))
-        except asyncio.QueueFull:
-            metrics.QUEUE_BOUNDS_HIT.inc()
-            logger.warning(
-                "Too many foreign messages at once; one on %s was dropped", channel, extra={"event_id": wire.id}
-            )
-
-    async def _record_foreign(self) -> None:
-        """Store what others published, one after another, so that their order holds."""
-        while True:
-            wire, tenant, channel = await self._foreign.get()
-            try:
-                emitter = f"foreign:{wire.client_id}"
-                event = Event.create(wire.name, wire.data, tenant, id=wire.id, emitted_by=emitter)
-                await self.bus.record_foreign(event, channel)
-                logger.info("A foreign message on %s was recorded", channel, extra={"event_id": wire.id})
-            except RealtimeError as error:
-                logger.warning("A foreign message on %s was refused: %s", channel, error, extra={"event_id": wire.id})
-            except Exception:
-                logger.exception("A foreign message on %s was not recorded", channel, extra={"event_id": wire.id})
 
 
 _running: list[Runtime] = []

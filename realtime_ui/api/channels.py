@@ -41,19 +41,24 @@ class History(BaseModel):
     messages: list[MessageOut]
 
 
-class TitleIn(BaseModel):
-    """A channel's title for people; null takes it away."""
+class ChannelIn(BaseModel):
+    """What to change of a channel; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str | None = Field(min_length=1, max_length=200)
+    title: str | None = Field(None, min_length=1, max_length=200, description="For people; null takes it away.")
+    inbound: bool = Field(
+        False,
+        description="Whether what others publish on it over the provider is recorded even when nobody watches.",
+    )
 
 
-class TitleOut(BaseModel):
-    """A channel and its title."""
+class ChannelOut(BaseModel):
+    """A channel as it is now."""
 
     channel: str
     title: str | None
+    inbound: bool
 
 
 @router.get("/api/channels/{name}/history", summary="Read a channel")
@@ -87,10 +92,15 @@ async def history(
     )
 
 
-@router.put("/api/channels/{name}", summary="Name a channel")
-async def set_title(caller: Caller, name: str, body: TitleIn) -> TitleOut:
-    """Give a channel a title for people; feeds and lists show it. Needs an admin or a key that may emit."""
+@router.put("/api/channels/{name}", summary="Name a channel, or open it for others")
+async def change(caller: Caller, name: str, body: ChannelIn) -> ChannelOut:
+    """Give a channel a title for people, or let others publish on it. Needs an admin or a key that may emit."""
     channel = ChannelName.parse(name, field="name")
     tenant = require(caller, Action.EMIT, channel).tenant
-    await current().channels.set_title(tenant, channel, body.title)
-    return TitleOut(channel=str(channel), title=body.title)
+    channels = current().channels
+    if "title" in body.model_fields_set:
+        await channels.set_title(tenant, channel, body.title)
+    if "inbound" in body.model_fields_set:
+        await channels.set_inbound(tenant, channel, body.inbound)
+    title, inbound = await channels.described(tenant, channel)
+    return ChannelOut(channel=str(channel), title=title, inbound=inbound)

@@ -6,6 +6,7 @@ import { useHealth } from "$/public/external/realtime_ui/states/client_vars/moni
 import { HourChart } from "./charts.jsx";
 
 const number = new Intl.NumberFormat();
+const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const CHARTS = [
   ["Sockets and streams", "", [["sockets", "project"], ["streams", "session"]]],
   ["Stale connections", "", [["stale", "late"]]],
@@ -25,6 +26,9 @@ export function Health() {
   const sum = (field) => workers.reduce((total, worker) => total + worker[field], 0);
   const lag = Math.max(...workers.map((worker) => worker.hub_lag_ms));
   const away = workers.filter((worker) => !worker.database_up).length;
+  const troubled = workers.filter((worker) => worker.provider_error);
+  const troubles = workers.map((worker) => worker.provider_trouble).filter(Boolean);
+  const last = troubles.sort((a, b) => b.at - a.at)[0];
   const off = workers.filter((worker) => worker.provider_status !== "connected");
   const several = workers.length > 1;
   return (
@@ -37,7 +41,7 @@ export function Health() {
           <Tile
             name={`Provider (${workers[0].provider})`}
             value={off[0]?.provider_status ?? "connected"}
-            bad={off.length > 0}
+            bad={off.length > 0 || troubled.length > 0}
             note={off.length && several ? `on ${off.length} of ${workers.length} workers` : ""}
           />
           <Tile name="Hub lag" value={`${number.format(lag)} ms`} bad={lag > 5_000} />
@@ -47,6 +51,12 @@ export function Health() {
           <Tile name="Refused" value={number.format(sum("refused"))} note="emits and sockets, since the start" />
           <Tile name="Dropped" value={number.format(sum("dropped"))} bad={sum("dropped") > 0} note="did not fit into a queue" />
         </dl>
+        {last && (
+          <p className={troubled.length ? "rt-problem" : "rt-note"} role={troubled.length ? "alert" : undefined}>
+            {troubled.length ? "The provider is in trouble since" : "The provider was last in trouble at"}{" "}
+            <time dateTime={new Date(last.at).toISOString()}>{clock.format(last.at)}</time>: {last.text}
+          </p>
+        )}
       </section>
       <section className="rt-charts" aria-label="The last hour">
         {CHARTS.map(([title, unit, fields]) => (

@@ -42,6 +42,13 @@ COMMIT_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
 )
 PUBLISH_ERRORS = Counter("realtime_publish_errors", "Publishes that the provider did not take; each is tried again.")
+PROVIDER_ERRORS = Counter("realtime_provider_errors", "Troubles of the provider, each counted when it begins.")
+FOREIGN_MESSAGES = _counter(
+    "realtime_foreign_messages",
+    "What others published on our channels, by how that ended.",
+    "outcome",
+    *("recorded", "refused"),
+)
 ORPHANS_ADOPTED = Counter(
     "realtime_orphans_adopted", "Messages that another worker committed and this one published in its place."
 )

@@ -1,16 +1,18 @@
 """Carries committed messages on: at once to this worker's hub, then over the provider to the others.
 
-How far each channel was published is remembered in its head; what a worker committed and died before
-publishing, another publishes with the same ids.
+What waits to go out stands in a lane for each channel: one publish at a time, so that order holds, with all that
+gathered during the last one. How far each channel was published is remembered in its head; what a worker committed
+and died before publishing, another publishes with the same ids.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.errors import ProviderRefused, RateLimited, RealtimeError, TooLarge
 from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
@@ -19,14 +21,19 @@ from realtime_ui.providers.base import RealtimeProvider
 logger = logging.getLogger(__name__)
 
 OUTBOX_LIMIT = 20_000
+BATCH = 100
 MARK_INTERVAL_S = 1.0
 ORPHAN_AGE_S = 3.0
 RETRY_MIN_S, RETRY_MAX_S = 0.1, 5.0
+REFUSED_S = 30.0
+"""How long a channel that the provider refuses is left alone."""
 PAGE = 500
+
+Outgoing = Message | Ephemeral
 
 
 class Bridge:
-    """One worker's way out. `start` and `stop` own its two tasks.
+    """One worker's way out. `start` and `stop` own its tasks.
 
     Args:
         log: where marks are kept.
@@ -42,7 +49,7 @@ class Bridge:
         log: EventLog,
         provider: RealtimeProvider,
         signer: Signer,
-        deliver: Callable[[Sequence[Message | Ephemeral]], None],
+        deliver: Callable[[Sequence[Outgoing]], None],
         *,
         client_id: str,
         clock: Clock,
@@ -53,71 +60,111 @@ class Bridge:
         self._deliver = deliver
         self._client_id = client_id
         self._clock = clock
-        self._outbox: asyncio.Queue[Message | Ephemeral] = asyncio.Queue(OUTBOX_LIMIT)
+        self._lanes: dict[ChannelKey, deque[Outgoing]] = {}
+        self._waiting = 0
         self._marks: dict[ChannelKey, list[Run]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._refused_at: dict[ChannelKey, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to publish and to mark."""
-        self._tasks = [
-            asyncio.create_task(self._publish_all(), name="bridge-publish"),
-            asyncio.create_task(self._keep_marks(), name="bridge-marks"),
-        ]
+        """Begin to mark what was published, and to look for what nobody published."""
+        self._own(self._keep_marks(), "bridge-marks")
 
     async def stop(self) -> None:
-        """End both tasks and store the last marks; what is still in the outbox another worker publishes."""
+        """End, and store the last marks; what still waits to go out another worker publishes."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        self._lanes.clear()
+        self._waiting = 0
         try:
             await self._store_marks()
         except RealtimeError as error:
             logger.warning("The last published marks were not stored: %s", error)
 
-    def publish(self, messages: Sequence[Message | Ephemeral]) -> None:
-        """Show committed messages, and ephemeral ones, here and send them out; returns at once.
+    def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Show committed messages, and ephemeral ones, here and send them out; returns at once."""
+        self._deliver(messages)
+        self._send_out(messages)
+
+    def take_over(self, messages: Sequence[Message]) -> None:
+        """Show messages here that are on the wire already, since somebody else published them."""
+        self._deliver(messages)
+        for message in messages:
+            self._mark(message)
+
+    def _send_out(self, messages: Iterable[Outgoing]) -> None:
+        """Put messages into their lanes.
 
         A full outbox drops the sending, not the message: the other hubs read it from the log (sweep).
         """
-        self._deliver(messages)
         for message in messages:
-            try:
-                self._outbox.put_nowait(message)
-            except asyncio.QueueFull:
+            if self._waiting >= OUTBOX_LIMIT:
                 metrics.QUEUE_BOUNDS_HIT.inc()
                 logger.warning("The outbox is full; %s on %s is not sent on", message.id, message.channel)
+                continue
+            self._waiting += 1
+            key = (message.tenant, message.channel)
+            if lane := self._lanes.get(key):
+                lane.append(message)
+                continue
+            self._lanes[key] = deque([message])
+            self._own(self._run_lane(key), f"bridge {message.channel}")
 
-    async def _publish_all(self) -> None:
-        while True:
-            message = await self._outbox.get()
+    async def _run_lane(self, key: ChannelKey) -> None:
+        lane = self._lanes[key]
+        while lane:
+            # They stay in the lane until they are out: what is added meanwhile has to wait behind them.
+            batch = [lane[index] for index in range(min(BATCH, len(lane)))]
             try:
-                await self._send(message)
-            except Exception:  # what nobody thought of costs one message its quick way, not all that follow
+                await self._send(key, batch)
+            except Exception:  # what nobody thought of costs these their quick way, not all that follow
                 metrics.PUBLISH_ERRORS.inc()
-                logger.exception("Publishing on %s failed", message.channel, extra={"event_id": message.id})
+                logger.exception("Publishing on %s failed", key[1])
+            for _ in batch:
+                lane.popleft()
+            self._waiting -= len(batch)
+        del self._lanes[key]
 
-    async def _send(self, message: Message | Ephemeral) -> None:
-        wire = self._signer.to_wire(message, self._client_id)
-        pause = RETRY_MIN_S
-        while True:
+    async def _send(self, key: ChannelKey, batch: Sequence[Outgoing]) -> None:
+        """Publish a few messages of one channel, trying again while the provider is away."""
+        name, pause = wire_channel(*key), RETRY_MIN_S
+        while batch:
+            wires = [self._signer.to_wire(each, self._client_id, self._provider.max_message_bytes) for each in batch]
             try:
-                await self._provider.publish(wire_channel(message.tenant, message.channel), wire)
+                await self._provider.publish(name, *wires)
+            except TooLarge as error:
+                metrics.PUBLISH_ERRORS.inc()
+                if len(batch) > 1:
+                    for each in batch:
+                        await self._send(key, [each])
+                    return
+                logger.warning("Not sent on: %s", error, extra={"event_id": batch[0].id})
+                self._sent(batch)  # the wire never takes it: hubs read it from the log
+                return
+            except ProviderRefused:  # which the provider says in its `error`, for all to see
+                metrics.PUBLISH_ERRORS.inc()
+                self._refused_at[key] = self._clock.monotonic()
+                return
             except RealtimeError as error:
                 metrics.PUBLISH_ERRORS.inc()
-                about = {"event_id": message.id}
-                logger.warning("Publishing on %s failed: %s", message.channel, error, extra=about)
-                if isinstance(message, Ephemeral):  # its moment is over
-                    return
-                if not error.retryable:
-                    self._mark(message)  # the wire never takes it: hubs read it from the log
-                    return
-                await self._clock.sleep(pause)
+                logger.debug("Publishing on %s waits: %s", key[1], error)
+                batch = [each for each in batch if isinstance(each, Message)]  # the others' moment is over
+                await self._clock.sleep(max(pause, error.retry_after_s) if isinstance(error, RateLimited) else pause)
                 pause = min(pause * 2, RETRY_MAX_S)
             else:
-                if isinstance(message, Message):
-                    self._mark(message)
+                self._sent(batch)
                 return
+
+    def _sent(self, batch: Sequence[Outgoing]) -> None:
+        for message in batch:
+            if isinstance(message, Message):
+                self._mark(message)
+
+    def _own(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _mark(self, message: Message) -> None:
         """Remember that a message went out."""
@@ -154,13 +201,22 @@ class Bridge:
             raise
 
     async def _adopt_orphans(self) -> None:
-        """Publish what was committed a while ago and nobody published: whoever should have is dead, or very late."""
-        if not self._outbox.empty():  # our own backlog would look like orphans
+        """Publish what was committed a while ago and nobody published: whoever should have is dead, or very late.
+
+        What waits in a lane of our own looks the same and is left to it; a long hole is adopted page by page.
+        """
+        if not self._provider.is_connected:
             return
-        for key, (first, last) in await self._log.unpublished(age_s=ORPHAN_AGE_S):
-            after = first - 1
-            while after < last and (page := await self._log.read(*key, after=after, limit=min(PAGE, last - after))):
-                for message in page:
-                    await self._send(message)
-                    metrics.ORPHANS_ADOPTED.inc()
-                after = page[-1].seq
+        now = self._clock.monotonic()
+        self._refused_at = {key: at for key, at in self._refused_at.items() if now - at < REFUSED_S}
+        holes: dict[ChannelKey, list[Run]] = {}
+        for key, run in await self._log.unpublished(age_s=ORPHAN_AGE_S):
+            if key not in self._lanes and key not in self._refused_at:
+                holes.setdefault(key, []).append(run)
+        for key, runs in holes.items():
+            orphans: list[Message] = []
+            for first, last in runs:
+                limit = min(PAGE - len(orphans), last - first + 1)
+                orphans += await self._log.read(*key, after=first - 1, limit=limit) if limit else []
+            metrics.ORPHANS_ADOPTED.inc(len(orphans))
+            self._send_out(orphans)

@@ -106,10 +106,23 @@ class EventBus:
             self._tell(event)
         return receipts
 
-    async def record_foreign(self, event: Event, channel: ChannelName) -> None:
-        """Store what somebody else published on a channel, under the provider's id, and show it like any other."""
-        entry = Entry(event, channel)
-        self._bridge.publish(_fresh(await self._log.append([entry])))
+    async def record_foreign(self, event: Event, channel: ChannelName, *, everywhere: bool) -> None:
+        """Store what somebody else published on a channel, and show it like any other.
+
+        Args:
+            event: under the provider's id.
+            channel: where it was heard.
+            everywhere: whether every worker records what it hears under the same id; else this one does for all.
+
+        Raises:
+            Conflict: the id is taken.
+            DatabaseUnavailable: nothing was stored.
+        """
+        stored = await self._log.append([Entry(event, channel)])
+        if everywhere:
+            self._bridge.take_over([each.message for each in stored])
+        else:
+            self._bridge.publish(_fresh(stored))
 
     async def _store(
         self, routed: Sequence[tuple[Event, tuple[ChannelName, ...]]]

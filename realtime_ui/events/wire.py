@@ -1,20 +1,31 @@
 """How a message travels over a provider: the bare payload, with its number and a signature beside it.
 
-A message without a valid signature is a foreign one: somebody else published it on the channel.
+A message without a valid signature is a foreign one: somebody else published it on the channel. One that is larger
+than the provider takes goes as a notice: its number alone, by which hubs find it in the log.
 """
 
 import hashlib
 import hmac
 import json
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
-from realtime_ui.core.messages import Ephemeral, Message
+from realtime_ui.core.messages import Ephemeral, Json, Message
 from realtime_ui.providers.base import WireMessage
 
-SEQ, EPOCH, SIGNATURE = "seq", "epoch", "signature"
+SEQ, EPOCH, NOTICE, SIGNATURE = "seq", "epoch", "notice", "signature"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Word that the log has a message, which was too large for the wire."""
+
+    tenant: uuid.UUID
+    channel: ChannelName
+    seq: int
+    epoch: str
 
 
 def wire_channel(tenant: uuid.UUID, channel: ChannelName) -> str:
@@ -45,20 +56,31 @@ class Signer:
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
-    def to_wire(self, message: Message | Ephemeral, client_id: str) -> WireMessage:
-        """A message ready to publish; an ephemeral one goes without a number."""
+    def to_wire(self, message: Message | Ephemeral, client_id: str, max_bytes: int | None = None) -> WireMessage:
+        """A message ready to publish; an ephemeral one goes without a number.
+
+        Args:
+            message: what was committed, or is to be shown now.
+            client_id: this worker.
+            max_bytes: a committed one whose payload is larger goes as a notice.
+        """
         headers = {SEQ: str(message.seq), EPOCH: message.epoch} if isinstance(message, Message) else {}
-        bare = WireMessage(message.id, message.type, message.data, message.timestamp, client_id, headers)
+        data = message.data
+        if headers and max_bytes is not None and len(compact(data).encode()) > max_bytes:
+            headers[NOTICE], data = "1", {}
+        bare = WireMessage(message.id, message.type, data, message.timestamp, client_id, headers)
         return self.seal(wire_channel(message.tenant, message.channel), bare)
 
-    def from_wire(self, channel: str, wire: WireMessage) -> Message | Ephemeral | None:
-        """The message that was sent, or None for a foreign one."""
+    def from_wire(self, channel: str, wire: WireMessage) -> Message | Ephemeral | Notice | None:
+        """The message that was sent, word of one that is in the log, or None for a foreign one."""
         if not self.is_own(channel, wire):
             return None
         tenant, name = parse_wire_channel(channel)
         if SEQ not in wire.headers:
             return Ephemeral(tenant, name, wire.id, wire.name, wire.data, wire.timestamp)
         seq, epoch = int(wire.headers[SEQ]), wire.headers[EPOCH]
+        if NOTICE in wire.headers:
+            return Notice(tenant, name, seq, epoch)
         return Message(tenant, name, seq, epoch, wire.id, wire.name, wire.data, wire.timestamp)
 
     def seal(self, channel: str, wire: WireMessage) -> WireMessage:
@@ -73,6 +95,11 @@ class Signer:
     def _sign(self, channel: str, wire: WireMessage) -> str:
         # Sorted keys: a provider may hand the payload back in another order.
         data = json.dumps(wire.data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        parts = [channel, wire.id, wire.name, wire.headers.get(SEQ, ""), wire.headers.get(EPOCH, "")]
-        text = json.dumps([*parts, wire.timestamp, hashlib.sha256(data.encode()).hexdigest()])
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        signed = [wire.headers.get(name, "") for name in (SEQ, EPOCH, NOTICE)]
+        parts = [channel, wire.id, wire.name, *signed, wire.timestamp, hashlib.sha256(data.encode()).hexdigest()]
+        return hmac.new(self._secret, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def compact(value: Json) -> str:
+    """JSON without spaces, as the bounds on size count it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

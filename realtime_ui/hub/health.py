@@ -5,21 +5,24 @@ What is away is told to every open tab the moment it changes; nothing is closed 
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.hub.hub import RealtimeHub
-from realtime_ui.providers.base import RealtimeProvider
+from realtime_ui.providers.base import RealtimeProvider, Unsubscribe
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 PATIENCE_S = 2.0
 STOP_S = 1.0
+SAME_TROUBLE_MS = 600_000
 
 
 class Tabs(Protocol):
@@ -41,13 +44,26 @@ class Tabs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What was wrong with the provider, in a sentence, and when that began, in ms since the Unix epoch."""
+
+    text: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a worker stands at a moment. `database_for_s` is how long the database has been so, in s."""
+    """How a worker stands at a moment. `database_for_s` is how long the database has been so, in s.
+
+    `provider_error` is what is wrong with the provider now, "" for nothing; `provider_trouble` what last was.
+    """
 
     database_up: bool
     database_for_s: float
     provider: str
     provider_status: ConnectionStatus
+    provider_error: str
+    provider_trouble: Trouble | None
     hub_lag_s: float
     sockets: int
     subscriptions: int
@@ -81,11 +97,16 @@ class Health:
         self._database_up = True
         self._since = self._asked_at = clock.monotonic()
         self._told: tuple[str, ...] = ()
+        self._trouble: Trouble | None = None
+        self._stop_listening: Unsubscribe = lambda: None
         self._asking: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Find out how things stand, which takes at most 2 s, and begin to watch."""
+        if self._provider.error is not None:
+            self._note_trouble(self._provider.error)
+        self._stop_listening = self._provider.on_error(self._note_trouble)
         self._ask()
         assert self._asking is not None
         await asyncio.wait({self._asking}, timeout=PATIENCE_S)
@@ -96,6 +117,7 @@ class Health:
 
     async def stop(self) -> None:
         """End; a frozen database is not waited for longer than a second."""
+        self._stop_listening()
         tasks = {task for task in (self._watch, self._asking) if task}
         for task in tasks:
             task.cancel()
@@ -109,6 +131,8 @@ class Health:
             database_for_s=self._clock.monotonic() - self._since,
             provider=self._provider.name,
             provider_status=self._provider.status,
+            provider_error=_sentences(self._provider.error),
+            provider_trouble=self._trouble,
             hub_lag_s=self._hub.lag_s,
             sockets=self._feed.sockets,
             subscriptions=self._feed.subscriptions,
@@ -156,6 +180,17 @@ class Health:
             self._database_up = database_up
             self._since = self._clock.monotonic()
 
+    def _note_trouble(self, error: RealtimeError) -> None:
+        """Log what the provider says is wrong: once, while it goes on saying the same."""
+        now, text = round(time.time() * 1000), _sentences(error)
+        again = self._trouble is not None and self._trouble.text == text and now - self._trouble.at < SAME_TROUBLE_MS
+        if again:
+            return
+        self._trouble = Trouble(text, now)
+        metrics.PROVIDER_ERRORS.inc()
+        log = logger.warning if error.retryable else logger.error
+        log("The provider %s: %s", self._provider.name, text, extra={"provider": self._provider.name})
+
     def _tell(self) -> None:
         """Tell the tabs and the log, where something changed."""
         degraded = self._degraded()
@@ -167,3 +202,7 @@ class Health:
         else:
             logger.info("All parts are back", extra={"degraded": ()})
         self._feed.tell_health(degraded)
+
+
+def _sentences(error: RealtimeError | None) -> str:
+    return "" if error is None else " ".join(filter(None, (error.detail, error.remedy)))

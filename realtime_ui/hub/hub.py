@@ -17,15 +17,17 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Ephemeral, Head, Message
-from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
+from realtime_ui.events.wire import Notice, Signer, parse_wire_channel, wire_channel
 from realtime_ui.hub.watched import Frame, Sink, Watched
 from realtime_ui.persistence.event_log import ChannelKey
-from realtime_ui.providers.base import RealtimeProvider, WireMessage
+from realtime_ui.providers.base import RealtimeProvider, Unsubscribe, WireMessage
 
 logger = logging.getLogger(__name__)
 
 PAGE = 500
 PAGE_BYTES = 256_000
+ATTACH_PATIENCE_S = 0.25
+"""How long whoever watches waits for the wire, in s; then rows come from the log until it is there."""
 
 
 class LogReader(Protocol):
@@ -83,15 +85,20 @@ class RealtimeHub:
         self._watched: dict[ChannelKey, Watched] = {}
         self._locks: WeakValueDictionary[ChannelKey, asyncio.Lock] = WeakValueDictionary()
         self._sweeper: asyncio.Task[None] | None = None
+        self._loss_sweep: asyncio.Task[None] | None = None
+        self._lost_again = False
+        self._stop_listening: Unsubscribe = lambda: None
 
     async def start(self) -> None:
-        """Begin to sweep."""
+        """Begin to sweep: regularly, and at once when the provider says that messages may be lost."""
         self._sweeper = asyncio.create_task(self._sweep_forever(), name="hub-sweep")
+        self._stop_listening = self._provider.on_loss(self._on_loss)
 
     async def stop(self) -> None:
-        """End the sweep and every read; forget who watches."""
-        reads = [watched.reading for watched in self._watched.values() if watched.reading]
-        tasks = [task for task in (self._sweeper, *reads) if task]
+        """End the sweeps and every read; forget who watches."""
+        self._stop_listening()
+        works = [work for watched in self._watched.values() for work in (watched.reading, watched.attaching)]
+        tasks = [task for task in (self._sweeper, self._loss_sweep, *works) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,6 +158,10 @@ class RealtimeHub:
         message = self._signer.from_wire(channel, wire)
         if message is None:
             self._record_foreign(wire, *parse_wire_channel(channel))
+        elif isinstance(message, Notice):
+            watched = self._watched.get((message.tenant, message.channel))
+            if watched and not watched.expect(message.seq, message.epoch):
+                self._read(watched)
         else:
             self.deliver([message])
 
@@ -163,9 +174,15 @@ class RealtimeHub:
     async def _open(self, key: ChannelKey) -> Watched:
         watched = self._watched[key] = Watched(key)
         try:
-            await self._attach_to_wire(watched)
+            # Attached first, then the head: nothing falls between the two. Where the wire is slow, rows do not wait
+            # for it; the head is then compared once more when it is there.
+            watched.attaching = asyncio.create_task(self._attach_to_wire(watched), name=f"hub-attach {key[1]}")
+            await asyncio.wait({watched.attaching}, timeout=ATTACH_PATIENCE_S)
+            attached = watched.attached
             if not watched.begin_at(await self._log.head(*key)):
                 self._read(watched)
+            if watched.attached is not attached:  # while the head was read
+                await self._compare({key: watched})
         except BaseException:
             await self._close(watched)
             raise
@@ -175,18 +192,25 @@ class RealtimeHub:
         self._watched.pop(watched.key, None)
         if watched.reading:
             watched.reading.cancel()
+        if watched.attaching:
+            watched.attaching.cancel()
+            await asyncio.wait({watched.attaching})
         try:
             await self._provider.unsubscribe(wire_channel(*watched.key))
         except RealtimeError as error:
-            logger.warning("Detaching %s failed: %s", watched.key[1], error)
+            logger.debug("Detaching %s failed: %s", watched.key[1], error)
 
     async def _attach_to_wire(self, watched: Watched) -> None:
         try:
             await self._provider.subscribe(wire_channel(*watched.key), self._on_wire)
             watched.attached = True
+            if watched.ready:  # with a head that was read before
+                await self._compare({watched.key: watched})
         except RealtimeError as error:
             # The sweep feeds the channel from the log and tries again.
             logger.debug("Attaching %s failed, the sweep goes on: %s", watched.key[1], error)
+        except Exception:
+            logger.exception("Attaching %s failed, the sweep goes on", watched.key[1])
 
     def _flush(self, watched: Watched) -> None:
         """Send what has gathered, unless a frame went out less than a window ago; then the window's end does."""
@@ -246,23 +270,38 @@ class RealtimeHub:
     async def _sweep_forever(self) -> None:
         while True:
             await self._clock.sleep(self._sweep_interval_s)
-            try:
-                await self._sweep()
-            except RealtimeError as error:
-                logger.debug("The sweep failed and is repeated: %s", error)  # health has said why
-            except Exception:
-                logger.exception("The sweep failed and is repeated")
+            await self._sweep()
+
+    def _on_loss(self) -> None:
+        """Sweep now; once more after a sweep that had begun before."""
+        if self._loss_sweep is not None and not self._loss_sweep.done():
+            self._lost_again = True
+        else:
+            self._loss_sweep = asyncio.create_task(self._sweep_after_loss(), name="hub-sweep-loss")
+
+    async def _sweep_after_loss(self) -> None:
+        self._lost_again = True
+        while self._lost_again:
+            self._lost_again = False
+            await self._sweep()
 
     async def _sweep(self) -> None:
-        watched = {key: each for key, each in self._watched.items() if each.ready}
+        try:
+            watched = {key: each for key, each in self._watched.items() if each.ready}
+            await self._compare(watched)
+            for each in watched.values():
+                if not each.attached and (each.attaching is None or each.attaching.done()):
+                    each.attaching = asyncio.create_task(self._attach_to_wire(each), name=f"hub-attach {each.key[1]}")
+        except RealtimeError as error:
+            logger.debug("The sweep failed and is repeated: %s", error)  # health has said why
+        except Exception:
+            logger.exception("The sweep failed and is repeated")
+
+    async def _compare(self, watched: dict[ChannelKey, Watched]) -> None:
+        """Read from the log what it has and these channels do not."""
         for key, head in (await self._log.heads(watched)).items():
             each = watched[key]
             if head.epoch != each.epoch or head.last > each.last:
                 metrics.SWEEP_REPAIRS.inc()
                 each.seen = max(each.seen, head.last)
                 self._read(each)
-        for key, each in watched.items():
-            if not each.attached:
-                async with self._lock(key):
-                    if self._watched.get(key) is each:
-                        await self._attach_to_wire(each)

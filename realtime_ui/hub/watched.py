@@ -41,6 +41,7 @@ class Watched:
     key: ChannelKey
     sinks: dict[Sink, int] = field(default_factory=dict)  # with how often each attached
     attached: bool = False  # to the wire
+    attaching: "asyncio.Task[None] | None" = None
     ready: bool = False  # it knows where the log stood when it began
     epoch: str = ""
     last: int = 0  # the highest seq handed on, or gathered
@@ -59,7 +60,8 @@ class Watched:
         self.epoch, self.last = (head.epoch, head.last) if head else ("", 0)
         self.ready = True
         early, self._early = self._early, {}
-        return all([self.accept(early[seq]) for seq in sorted(early)])
+        whole = all([self.accept(early[seq]) for seq in sorted(early)])
+        return whole and self.last >= self.seen
 
     def restart_at(self, head: Head) -> None:
         """Begin anew in another epoch; what had gathered belongs to the old one."""
@@ -87,6 +89,16 @@ class Watched:
         while following := self._early.pop(self.last + 1, None):
             self._push(following)
         return True
+
+    def expect(self, seq: int, epoch: str) -> bool:
+        """Hear of a committed message that is to be read from the log; False when it must be read now."""
+        if not self.ready:
+            self.seen = max(self.seen, seq)
+            return True
+        if epoch == self.epoch and seq <= self.last:
+            return True
+        self.seen = max(self.seen, seq)
+        return False
 
     def accept_from_log(self, page: Sequence[Message]) -> None:
         """Take a page that follows on `last`; what it lacks below its first message, the log no longer keeps."""

@@ -1,4 +1,4 @@
-"""The channel registry: titles and what was last active."""
+"""The channel registry: titles, what was last active, and where others may publish."""
 
 import uuid
 from dataclasses import dataclass
@@ -21,7 +21,18 @@ _SET_TITLE = text("""
     VALUES (gen_random_uuid(), :tenant, :name, :type, :entity, :title, now(), now())
     ON CONFLICT (tenant_id, channel_name) DO UPDATE SET title = excluded.title, updated_at = now()
 """)
-_TITLE = text("SELECT title FROM realtime_channels WHERE tenant_id = :tenant AND channel_name = :name")
+_SET_INBOUND = text("""
+    INSERT INTO realtime_channels (id, tenant_id, channel_name, channel_type, entity_id, config, created_at, updated_at)
+    VALUES (gen_random_uuid(), :tenant, :name, :type, :entity, jsonb_build_object('inbound', cast(:on AS bool)),
+            now(), now())
+    ON CONFLICT (tenant_id, channel_name) DO UPDATE
+    SET config = coalesce(realtime_channels.config, '{}') || excluded.config, updated_at = now()
+""")
+_INBOUND = text("SELECT tenant_id, channel_name FROM realtime_channels WHERE config @> '{\"inbound\": true}'")
+_DESCRIBED = text("""
+    SELECT title, coalesce(config @> '{"inbound": true}', false) AS inbound
+    FROM realtime_channels WHERE tenant_id = :tenant AND channel_name = :name
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +69,30 @@ class ChannelRepository:
 
     async def set_title(self, tenant: uuid.UUID, channel: ChannelName, title: str | None) -> None:
         """Name a channel for people, making it where it is new."""
-        values = {
-            "tenant": tenant,
-            "name": str(channel),
-            "type": channel.type.value,
-            "entity": channel.entity_id,
-            "title": title,
-        }
         async with self._database.single() as connection:
-            await connection.execute(_SET_TITLE, values)
+            await connection.execute(_SET_TITLE, {**_row(tenant, channel), "title": title})
+
+    async def set_inbound(self, tenant: uuid.UUID, channel: ChannelName, on: bool) -> None:
+        """Say whether a channel stays attached for what others publish on it, making it where it is new."""
+        async with self._database.single() as connection:
+            await connection.execute(_SET_INBOUND, {**_row(tenant, channel), "on": on})
+
+    async def inbound(self) -> set[tuple[uuid.UUID, ChannelName]]:
+        """The channels of all tenants that stay attached."""
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_INBOUND)).all()
+        return {(row.tenant_id, ChannelName.parse(row.channel_name)) for row in rows}
 
     async def title(self, tenant: uuid.UUID, channel: ChannelName) -> str | None:
         """A channel's title, or None."""
+        return (await self.described(tenant, channel))[0]
+
+    async def described(self, tenant: uuid.UUID, channel: ChannelName) -> tuple[str | None, bool]:
+        """A channel's title, or None, and whether it stays attached."""
         async with self._database.single() as connection:
-            return (await connection.execute(_TITLE, {"tenant": tenant, "name": str(channel)})).scalar()
+            row = (await connection.execute(_DESCRIBED, {"tenant": tenant, "name": str(channel)})).first()
+        return (row.title, row.inbound) if row else (None, False)
+
+
+def _row(tenant: uuid.UUID, channel: ChannelName) -> dict[str, object]:
+    return {"tenant": tenant, "name": str(channel), "type": channel.type.value, "entity": channel.entity_id}

@@ -25,6 +25,11 @@ class RealtimeChannel(SQLModel, table=True):
         CheckConstraint(CHANNEL_TYPES, name="realtime_channels_channel_type_check"),
         Index("idx_realtime_channels_name", "tenant_id", "channel_name", unique=True),
         Index("idx_realtime_channels_activity", "tenant_id", text("last_activity_at DESC")),
+        Index(
+            "idx_realtime_channels_inbound",
+            "tenant_id",
+            postgresql_where=text("config @> '{\"inbound\": true}'::jsonb"),
+        ),
     )
 
     id: uuid.UUID = Field(primary_key=True)
@@ -251,3 +256,13 @@ class ApiKeyRow(SQLModel, table=True):
     scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     created_at: datetime | None = _time(default=True, nullable=False)
     revoked_at: datetime | None = _time()
+
+
+class RealtimeLease(SQLModel, table=True):
+    """What only one worker does at a time, which one, and until when."""
+
+    __tablename__ = "realtime_leases"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    holder: str = Field(sa_type=Text)
+    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))

@@ -99,6 +99,7 @@ def _covers(pattern: str, channel: str) -> bool:
 MessageCallback = Callable[[str, WireMessage], None]
 """Called with the channel and the message, in the order of arrival; must not block."""
 StatusCallback = Callable[[ConnectionStatus], None]
+ErrorCallback = Callable[[RealtimeError], None]
 LossCallback = Callable[[], None]
 PresenceCallback = Callable[[str, PresenceChange], None]
 Unsubscribe = Callable[[], None]
@@ -125,6 +126,7 @@ class RealtimeProvider(ABC):
         self._status = ConnectionStatus.INITIALIZED
         self._error: RealtimeError | None = None
         self._status_callbacks: list[StatusCallback] = []
+        self._error_callbacks: list[ErrorCallback] = []
         self._loss_callbacks: list[LossCallback] = []
 
     @property
@@ -149,17 +151,24 @@ class RealtimeProvider(ABC):
         """Hear of every change of status; call the result to stop."""
         return _listen(self._status_callbacks, callback)
 
+    def on_error(self, callback: ErrorCallback) -> Unsubscribe:
+        """Hear of every new `error`, however short it lasts; call the result to stop."""
+        return _listen(self._error_callbacks, callback)
+
     def on_loss(self, callback: LossCallback) -> Unsubscribe:
         """Hear that messages may have been lost, as after every new connection; call the result to stop."""
         return _listen(self._loss_callbacks, callback)
 
     def _become(self, status: ConnectionStatus, error: RealtimeError | None = None) -> None:
         """Take on a status, with what is wrong; tells those who listen, where it is another one."""
-        self._error = error
+        known, self._error = self._error, error
         if status is not self._status:
             self._status = status
             for callback in list(self._status_callbacks):
                 guarded(callback, status)
+        if error is not None and str(error) != str(known):
+            for tell in list(self._error_callbacks):
+                guarded(tell, error)
 
     def _tell_loss(self) -> None:
         for callback in list(self._loss_callbacks):

@@ -7,7 +7,7 @@ import pytest
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Ephemeral, Message
-from realtime_ui.events.wire import Signer, parse_wire_channel, wire_channel
+from realtime_ui.events.wire import Notice, Signer, parse_wire_channel, wire_channel
 
 TENANT = uuid.UUID(int=3)
 CHANNEL = ChannelName.parse("project:abc")
@@ -30,6 +30,18 @@ def test_the_order_of_keys_does_not_matter() -> None:
     """A provider may hand an object back in another order."""
     wire = Signer("secret").to_wire(MESSAGE, "worker-1")
     assert Signer("secret").from_wire(NAME, dataclasses.replace(wire, data={"a": [2], "b": 1})) is not None
+
+
+def test_a_large_message_goes_as_a_notice_that_nobody_can_forge() -> None:
+    """Its number is signed; a message small enough goes whole."""
+    signer, size = Signer("secret"), len('{"b":1,"a":[2]}')
+    wire = signer.to_wire(MESSAGE, "worker-1", size - 1)
+    assert wire.data == {}
+    assert signer.from_wire(NAME, wire) == Notice(TENANT, CHANNEL, 7, "epoch-1")
+    assert Signer("another").from_wire(NAME, wire) is None
+    bare = {name: value for name, value in wire.headers.items() if name != "notice"}
+    assert signer.from_wire(NAME, dataclasses.replace(wire, headers=bare)) is None
+    assert signer.from_wire(NAME, signer.to_wire(MESSAGE, "worker-1", size)) == MESSAGE
 
 
 @pytest.mark.parametrize(

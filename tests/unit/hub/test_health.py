@@ -2,7 +2,10 @@
 
 import asyncio
 
-from realtime_ui.core.errors import DatabaseUnavailable
+import pytest
+
+from realtime_ui.core.errors import DatabaseUnavailable, ProviderRefused, RateLimited
+from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.hub.health import Health
 from realtime_ui.providers.memory import MemoryProvider
 from tests.clock import ManualClock, settle
@@ -126,4 +129,24 @@ async def test_a_start_without_the_database_says_so_at_once() -> None:
         health = Health(desk.ping, MemoryProvider(), stage.hub, desk, clock)
         await health.start()
         assert desk.told == [("database", "provider")]
+        await health.stop()
+
+
+async def test_what_is_wrong_with_the_provider_is_logged_once_and_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """While it says the same; another trouble is told again, and the last one stays to be seen."""
+    async with Stage() as stage:
+        _, health = await begin(stage)
+        refused = ProviderRefused("Ably does not accept the key.", remedy="Check ABLY_API_KEY.")
+        for status in (ConnectionStatus.FAILED, ConnectionStatus.CONNECTING, ConnectionStatus.FAILED):
+            stage.provider._become(status, refused if status is ConnectionStatus.FAILED else None)
+            await stage.clock.advance(5)
+        assert [record.levelname for record in caplog.records if "ABLY_API_KEY" in record.message] == ["ERROR"]
+        assert health.snapshot().provider_error == "Ably does not accept the key. Check ABLY_API_KEY."
+        stage.provider._become(ConnectionStatus.CONNECTED)
+        now = health.snapshot()
+        assert now.provider_error == ""
+        assert now.provider_trouble is not None
+        assert now.provider_trouble.text == "Ably does not accept the key. Check ABLY_API_KEY."
+        stage.provider._become(ConnectionStatus.CONNECTED, RateLimited("Too fast.", retry_after_s=1))
+        assert health.snapshot().provider_trouble != now.provider_trouble
         await health.stop()

@@ -1,5 +1,6 @@
 """The hub alone: whatever the wire does, what it hands on is the log."""
 
+import asyncio
 import uuid
 from collections.abc import Iterable
 
@@ -15,7 +16,7 @@ from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.event_log import ChannelKey
-from realtime_ui.providers.base import WireMessage
+from realtime_ui.providers.base import MessageCallback, WireMessage
 from realtime_ui.providers.memory import MemoryProvider
 from tests.clock import ManualClock, settle
 
@@ -66,10 +67,10 @@ class Shelf:
 class Stage:
     """A hub on a shelf, a memory provider and a clock, with a sink that remembers."""
 
-    def __init__(self, window_s: float = 0.025) -> None:
+    def __init__(self, provider: MemoryProvider | None = None, *, window_s: float = 0.025) -> None:
         self.shelf = Shelf()
         self.clock = ManualClock()
-        self.provider = MemoryProvider()
+        self.provider = provider or MemoryProvider()
         self.signer = Signer("secret")
         self.frames: list[Frame] = []
         self.foreign: list[WireMessage] = []
@@ -372,3 +373,65 @@ async def test_a_channel_whose_missing_messages_are_all_gone_goes_on() -> None:
         assert stage.hub.lag_s == 0
         stage.hub.deliver(stage.shelf.append())
         assert stage.seqs == [6]
+
+
+class SlowWire(MemoryProvider):
+    """A wire that attaches when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+
+    async def subscribe(self, channel: str, callback: MessageCallback) -> None:
+        """Attach, later."""
+        await self.open.wait()
+        await super().subscribe(channel, callback)
+
+
+async def test_rows_do_not_wait_for_a_slow_wire() -> None:
+    """They come from the log; what fell into the time before the wire was there is found when it is."""
+    stage = Stage(SlowWire())
+    async with stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.append(2)
+        assert stage.seqs == []
+        assert isinstance(stage.provider, SlowWire)
+        stage.provider.open.set()
+        await stage.clock.advance(0.1)  # well before the sweep
+        assert stage.seqs == [1, 2]
+
+
+async def test_whoever_leaves_before_the_wire_is_there_leaves_nothing_attached() -> None:
+    """The attempt ends with the channel."""
+    stage = Stage(SlowWire())
+    async with stage:
+        await stage.hub.attach(KEY, stage.take)
+        await stage.hub.detach(KEY, stage.take)
+        assert isinstance(stage.provider, SlowWire)
+        stage.provider.open.set()
+        await stage.clock.advance(5)
+        assert not stage.provider._network.subscribers[wire_channel(*KEY)]
+
+
+async def test_a_notice_makes_the_hub_read_the_log() -> None:
+    """At once, once, and with those before it."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        large = stage.shelf.append(3)[-1]
+        wire = stage.signer.to_wire(large, "other", max_bytes=0)
+        for _ in range(2):
+            await stage.provider.publish(wire_channel(*KEY), wire)
+        await stage.clock.advance(0.1)
+        assert stage.seqs == [1, 2, 3]
+        assert stage.shelf.reads == 1
+
+
+async def test_word_of_a_loss_is_looked_into_at_once() -> None:
+    """And what is lost while it is, too."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.append(2)
+        stage.provider._tell_loss()
+        stage.provider._tell_loss()
+        await stage.clock.advance(0.1)
+        assert stage.seqs == [1, 2]

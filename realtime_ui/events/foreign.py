@@ -1,0 +1,94 @@
+"""What others publish on our channels, such as a React page in the middle of a migration: into the log, once.
+
+Every worker that is attached hears it. Where the provider gives messages an id that all of them see, each stores it
+under that id, which the log does once. Where it gives none, the one that holds the lease does it for all.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+
+from realtime_ui.core import metrics
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import InvalidEvent, RealtimeError
+from realtime_ui.core.messages import Event, Json
+from realtime_ui.providers.base import WireMessage
+
+logger = logging.getLogger(__name__)
+
+LIMIT = 1_000
+FOREIGN_TYPE = "foreign.message"
+"""The type of a message whose name is none of ours; payload: `{name, data}`."""
+
+Record = Callable[[Event, ChannelName], Awaitable[None]]
+
+
+class ForeignMessages:
+    """A queue of what was heard, and the task that records it. `start` and `stop` own the task.
+
+    Args:
+        record: stores an event on a channel and shows it.
+        may_record: whether this worker does so now.
+    """
+
+    def __init__(self, record: Record, may_record: Callable[[], bool]) -> None:
+        self._record = record
+        self._may_record = may_record
+        self._queue: asyncio.Queue[tuple[WireMessage, uuid.UUID, ChannelName]] = asyncio.Queue(LIMIT)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to record."""
+        self._task = asyncio.create_task(self._run(), name="foreign-messages")
+
+    async def stop(self) -> None:
+        """End; what was not recorded is lost, as it would be had nobody heard it."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def take(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
+        """Hear a message; must not block."""
+        if not self._may_record():
+            return
+        try:
+            self._queue.put_nowait((wire, tenant, channel))
+        except asyncio.QueueFull:
+            metrics.QUEUE_BOUNDS_HIT.inc()
+            logger.warning("Too many foreign messages; one on %s was dropped", channel, extra={"event_id": wire.id})
+
+    async def _run(self) -> None:
+        """Store one after another, so that their order holds."""
+        while True:
+            wire, tenant, channel = await self._queue.get()
+            about = {"event_id": wire.id}
+            try:
+                await self._record(to_event(wire, tenant), channel)
+            except RealtimeError as error:
+                metrics.FOREIGN_MESSAGES.labels("refused").inc()
+                logger.warning("A foreign message on %s was refused: %s", channel, error, extra=about)
+            except Exception:
+                logger.exception("A foreign message on %s was not recorded", channel, extra=about)
+            else:
+                metrics.FOREIGN_MESSAGES.labels("recorded").inc()
+                logger.debug("A foreign message on %s was recorded", channel, extra=about)
+
+
+def to_event(wire: WireMessage, tenant: uuid.UUID) -> Event:
+    """A foreign message as an event. One that is named or shaped like none of ours goes as `foreign.message`.
+
+    Raises:
+        InvalidEvent, TooLarge: the log cannot take it.
+    """
+    emitter = f"foreign:{wire.client_id}"
+
+    def create(type: str, payload: Json) -> Event:
+        return Event.create(type, payload, tenant, id=wire.id, emitted_by=emitter)
+
+    try:
+        return create(wire.name, wire.data)
+    except InvalidEvent as error:
+        if error.field not in ("type", "payload"):
+            raise
+        return create(FOREIGN_TYPE, {"name": wire.name, "data": wire.data})

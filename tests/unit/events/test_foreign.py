@@ -1,0 +1,96 @@
+"""What others publish, on its way into the log."""
+
+import asyncio
+import uuid
+
+import pytest
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.errors import Conflict, InvalidEvent
+from realtime_ui.core.messages import Event, Json
+from realtime_ui.events.foreign import LIMIT, ForeignMessages, to_event
+from realtime_ui.providers.base import WireMessage
+from tests.clock import settle
+
+TENANT = uuid.UUID(int=1)
+CHANNEL = ChannelName.parse("project:x")
+
+
+def wire(name: str = "project.updated", data: Json = None, id: str = "their-id") -> WireMessage:
+    """A foreign message."""
+    return WireMessage(id, name, {"n": 1} if data is None else data, 1, "page")
+
+
+def test_a_message_like_ours_is_taken_as_it_is() -> None:
+    """Under the provider's id, with who sent it."""
+    event = to_event(wire(), TENANT)
+    assert (event.id, event.type, event.payload) == ("their-id", "project.updated", {"n": 1})
+    assert event.emitted_by == "foreign:page"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("greeting", {"n": 1}), ("Cursor Moved", {"n": 1}), ("", {"n": 1}), ("project.updated", [1]), ("a.b", "text")],
+)
+def test_a_message_named_or_shaped_otherwise_is_wrapped(name: str, data: Json) -> None:
+    """Nothing of it is lost."""
+    event = to_event(wire(name, data), TENANT)
+    assert (event.type, event.payload) == ("foreign.message", {"name": name, "data": data})
+
+
+def test_what_the_log_cannot_take_is_refused() -> None:
+    """An id beyond its bound."""
+    with pytest.raises(InvalidEvent):
+        to_event(wire(id="x" * 200), TENANT)
+
+
+class Log:
+    """Remembers what was recorded."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    async def record(self, event: Event, channel: ChannelName) -> None:
+        """Take an event, unless its id says otherwise."""
+        await asyncio.sleep(0)
+        if event.id == "conflict":
+            raise Conflict("the id is taken")
+        self.ids.append(event.id)
+
+
+async def test_they_are_recorded_in_order_and_a_refused_one_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told."""
+    log = Log()
+    foreign = ForeignMessages(log.record, lambda: True)
+    await foreign.start()
+    for each in ("a", "conflict", "b"):
+        foreign.take(wire(id=each), TENANT, CHANNEL)
+    await settle()
+    assert log.ids == ["a", "b"]
+    assert "the id is taken" in caplog.text
+    await foreign.stop()
+
+
+async def test_whose_turn_it_is_not_records_nothing() -> None:
+    """Somebody else does it for all."""
+    log = Log()
+    foreign = ForeignMessages(log.record, lambda: False)
+    await foreign.start()
+    foreign.take(wire(), TENANT, CHANNEL)
+    await settle()
+    assert log.ids == []
+    await foreign.stop()
+
+
+async def test_a_flood_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """What does not fit is told, and the rest is recorded."""
+    log = Log()
+    foreign = ForeignMessages(log.record, lambda: True)
+    for number in range(LIMIT + 1):
+        foreign.take(wire(id=str(number)), TENANT, CHANNEL)
+    assert "was dropped" in caplog.text
+    await foreign.start()
+    async with asyncio.timeout(10):
+        while len(log.ids) < LIMIT:
+            await settle()
+    await foreign.stop()
