@@ -309,3 +309,17 @@ async def test_no_secret_is_stored_in_the_clear(runtime: Runtime, database_url: 
             dump += str((await connection.exec_driver_sql(f"SELECT * FROM {table}")).all())
     for clear in (PASSWORD, secret, token):
         assert clear not in dump
+
+
+async def test_a_channel_is_opened_for_others_and_closed_again(http: httpx.AsyncClient, key: dict[str, str]) -> None:
+    """What is left out of a change stays as it is; only a yes or no is one."""
+    address = "/api/channels/project:inbound"
+    assert (await http.put(address, json={"title": "Inbound", "inbound": True}, headers=key)).json() == {
+        "channel": "project:inbound",
+        "title": "Inbound",
+        "inbound": True,
+    }
+    assert (await http.put(address, json={"title": None}, headers=key)).json()["inbound"] is True
+    closed = (await http.put(address, json={"inbound": False}, headers=key)).json()
+    assert (closed["title"], closed["inbound"]) == (None, False)
+    problem(await http.put(address, json={"inbound": "perhaps"}, headers=key), 422, "inbound")
