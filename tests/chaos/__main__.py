@@ -1,4 +1,4 @@
-"""`make chaos`: the long form. CHAOS_SECONDS (1200) and CHAOS_SEED (any) are read from the environment."""
+"""`make chaos`: the long form. Reads CHAOS_SECONDS (1200), CHAOS_SEED (any) and CHAOS_PROVIDER from the environment."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ def main() -> int:
         longest_s=60,
         pause_s=(1, 10),
         settle_s=120,
+        provider=os.environ.get("CHAOS_PROVIDER") or "flaky",
     )
     report = asyncio.run(run(plan))
     sys.stdout.write(f"{report}\n")

@@ -12,6 +12,7 @@ import psutil
 from tests.chaos.browser import BrowserWatcher
 from tests.chaos.stage import Stage
 from tests.proxy import Proxy
+from tests.services import Service
 
 STEADY = "steady"
 """The line of the watchers that nobody cuts."""
@@ -25,11 +26,13 @@ class Scene:
         stage: the app.
         lines: the networks of the raw watchers, by name.
         browsers: each behind a network of its own.
+        wire: what carries messages between workers; None where it lives inside the one worker.
     """
 
     stage: Stage
     lines: dict[str, Proxy]
     browsers: Sequence[BrowserWatcher]
+    wire: Service | None = None
 
     @property
     def networks(self) -> dict[str, Proxy]:
@@ -69,10 +72,10 @@ def _killed(processes: Callable[[Stage, random.Random], Iterable[psutil.Process]
     return strike
 
 
-def _frozen(processes: Callable[[Stage], Sequence[psutil.Process]]) -> Strike:
+def _frozen(processes: Callable[[Stage, random.Random], Sequence[psutil.Process]]) -> Strike:
     @asynccontextmanager
     async def strike(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
-        frozen = processes(scene.stage)
+        frozen = processes(scene.stage, dice)
         _signal(frozen, signal.SIGSTOP)
         try:
             yield STEADY
@@ -86,7 +89,7 @@ def _frozen(processes: Callable[[Stage], Sequence[psutil.Process]]) -> Strike:
 async def _kill_worker_beside_frozen_postgres(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
     """Every page loads its state anew, with no database to load it from."""
     async with _frozen(_postgres)(scene, dice):
-        _signal(scene.stage.worker(), signal.SIGKILL)
+        _signal(_a_worker(scene.stage, dice), signal.SIGKILL)
         yield STEADY
 
 
@@ -138,8 +141,53 @@ def _signal(processes: Iterable[psutil.Process], number: signal.Signals) -> None
             process.send_signal(number)
 
 
-def _postgres(stage: Stage) -> Sequence[psutil.Process]:
+@asynccontextmanager
+async def _kill_wire(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """The provider's server dies with all that it held, and is started again later."""
+    assert scene.wire is not None
+    await scene.wire.kill()
+    try:
+        yield STEADY
+    finally:
+        await scene.wire.start()
+
+
+@asynccontextmanager
+async def _freeze_wire(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """The provider's server stands still, its connections open."""
+    assert scene.wire is not None
+    _signal(scene.wire.processes(), signal.SIGSTOP)
+    try:
+        yield STEADY
+    finally:
+        _signal(scene.wire.processes(), signal.SIGCONT)
+
+
+@asynccontextmanager
+async def _cut_wire(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """The workers cannot reach the provider."""
+    assert scene.wire is not None
+    scene.wire.network.cut()
+    try:
+        yield STEADY
+    finally:
+        scene.wire.network.restore()
+
+
+@asynccontextmanager
+async def _forget_wire(scene: Scene, dice: random.Random) -> AsyncIterator[str]:
+    """The connections to the provider are half-open for good."""
+    assert scene.wire is not None
+    scene.wire.network.forget()
+    yield STEADY
+
+
+def _postgres(stage: Stage, dice: random.Random) -> Sequence[psutil.Process]:
     return [*stage.postmaster(), *stage.backends()]
+
+
+def _a_worker(stage: Stage, dice: random.Random) -> Sequence[psutil.Process]:
+    return _one_of(stage.workers(), dice)
 
 
 def _one_of(processes: Sequence[psutil.Process], dice: random.Random) -> Sequence[psutil.Process]:
@@ -148,19 +196,27 @@ def _one_of(processes: Sequence[psutil.Process], dice: random.Random) -> Sequenc
 
 SERVER_FAULTS = (
     Fault("SIGKILL of the parent", _killed(lambda stage, dice: stage.parent()), 0),
-    Fault("SIGKILL of the worker", _killed(lambda stage, dice: stage.worker()), 0, weight=2),
+    Fault("SIGKILL of a worker", _killed(_a_worker), 0, weight=2),
     Fault("SIGKILL of PostgreSQL", _killed(lambda stage, dice: stage.postmaster()), 0),
     Fault(
         "SIGKILL of a PostgreSQL backend",
         _killed(lambda stage, dice: _one_of(stage.backends(), dice)),
         0,
     ),
-    Fault("SIGSTOP of the parent", _frozen(lambda stage: stage.parent()), 8),
-    Fault("SIGSTOP of the worker", _frozen(lambda stage: stage.worker()), 8, weight=2),
+    Fault("SIGSTOP of the parent", _frozen(lambda stage, dice: stage.parent()), 8),
+    Fault("SIGSTOP of a worker", _frozen(_a_worker), 8, weight=2),
     Fault("SIGSTOP of PostgreSQL", _frozen(_postgres), 8, weight=2),
-    Fault("SIGKILL of the worker, PostgreSQL stopped", _kill_worker_beside_frozen_postgres, 15, 0.5, shortest_s=10),
+    Fault("SIGKILL of a worker, PostgreSQL stopped", _kill_worker_beside_frozen_postgres, 15, 0.5, shortest_s=10),
 )
 """Felt by every watcher."""
+
+WIRE_FAULTS = (
+    Fault("SIGKILL of the provider's server", _kill_wire, 20, weight=2),
+    Fault("SIGSTOP of the provider's server", _freeze_wire, 20),
+    Fault("provider cut off", _cut_wire, 20, weight=2),
+    Fault("connections to the provider forgotten", _forget_wire, 0),
+)
+"""Felt, a little, by whoever watches what another worker emitted."""
 
 NETWORK_FAULTS = (
     Fault("network cut", _cut, 60, weight=3),

@@ -1,4 +1,4 @@
-"""Lets faults loose: two lanes, one for the server and one for networks, each one fault after another."""
+"""Lets faults loose: a lane for the server, one for networks and one for the wire, each one fault after another."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.faults import NETWORK_FAULTS, SERVER_FAULTS, Fault, Scene
+from tests.chaos.faults import NETWORK_FAULTS, SERVER_FAULTS, WIRE_FAULTS, Fault, Scene
 
 
 @dataclass(slots=True)
@@ -51,6 +51,8 @@ class Havoc:
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._lane(SERVER_FAULTS, random.Random(f"{self._seed}/server")))
             lanes.create_task(self._lane(NETWORK_FAULTS, random.Random(f"{self._seed}/network")))
+            if self._scene.wire is not None:
+                lanes.create_task(self._lane(WIRE_FAULTS, random.Random(f"{self._seed}/wire")))
 
     async def _lane(self, faults: Sequence[Fault], dice: random.Random) -> None:
         until = time.monotonic() + self._seconds

@@ -70,7 +70,7 @@ class Gauge:
         self._stage = stage
         self._key = key
         self._engine = sa.create_engine(EmbeddedPostgres(stage.data / "postgres").url, poolclass=sa.NullPool)
-        [self._worker] = stage.worker()
+        [self._worker] = stage.workers()
 
     @classmethod
     async def of(cls, stage: Stage) -> "Gauge":

@@ -20,6 +20,7 @@ from tests.chaos.stage import Stage
 from tests.chaos.verdict import Finding, Log, Tally, caught_up_at, check_list, check_log, read_log
 from tests.chaos.watcher import Shown, Watcher
 from tests.proxy import Proxy
+from tests.services import service
 
 LINES = ("line 1", "line 2", "line 3")
 SLOW = "slow"
@@ -41,6 +42,7 @@ class Plan:
         browsers: how many Chromiums.
         rate: events a second.
         settle_s: how long it may take, after the last fault, until all is whole.
+        provider: `flaky`, inside one worker; or another one, which two workers share over its own server.
     """
 
     seed: int
@@ -51,14 +53,18 @@ class Plan:
     browsers: int = 3
     rate: float = 100
     settle_s: float = 60
+    provider: str = "flaky"
 
 
 async def run(plan: Plan) -> Report:
     """Do it; the report tells what was found, good or bad."""
     async with AsyncExitStack() as owned:
-        stage = await owned.enter_async_context(
-            Stage(REALTIME_PROVIDER="flaky", FLAKY_SEED=str(plan.seed), SOCKET_QUEUE_BYTES=QUEUE_BYTES)
-        )
+        if plan.provider == "flaky":
+            wire, settings = None, {"REALTIME_PROVIDER": "flaky", "FLAKY_SEED": str(plan.seed)}
+        else:
+            wire = await owned.enter_async_context(service(plan.provider))
+            settings = {**wire.environment, "WORKERS": "2"}
+        stage = await owned.enter_async_context(Stage(**settings, SOCKET_QUEUE_BYTES=QUEUE_BYTES))
         lines = {name: await owned.enter_async_context(Proxy(stage.port)) for name in LINES}
         watchers = _watchers(plan, stage, lines)
         tasks = [asyncio.create_task(watcher.run(), name=watcher.name) for watcher in watchers]
@@ -74,7 +80,7 @@ async def run(plan: Plan) -> Report:
         sending = asyncio.create_task(generator.run(), name="generator")
         owned.push_async_callback(_end, [sending])
         havoc = Havoc(
-            Scene(stage, lines, browsers),
+            Scene(stage, lines, browsers, wire),
             plan.seed,
             seconds=plan.seconds,
             longest_s=plan.longest_s,

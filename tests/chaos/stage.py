@@ -81,8 +81,8 @@ class Stage:
         """The parent process, if it runs."""
         return _alive(self._process.pid) if self._process and self._process.returncode is None else []
 
-    def worker(self) -> list[psutil.Process]:
-        """The process that serves, if it runs."""
+    def workers(self) -> list[psutil.Process]:
+        """The processes that serve, those that run."""
         with suppress(psutil.Error):
             children = [child for parent in self.parent() for child in parent.children()]
             return [child for child in children if "realtime_ui.worker" in child.cmdline()]
@@ -135,7 +135,7 @@ class Stage:
 
     async def _stop(self) -> None:
         assert self._keeper is not None
-        family = [*self.parent(), *self.worker(), *self.postmaster(), *self.backends()]
+        family = [*self.parent(), *self.workers(), *self.postmaster(), *self.backends()]
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
         if self._process and self._process.returncode is None:
