@@ -19,7 +19,7 @@ from pathlib import Path
 import fasteners
 import httpx
 
-from realtime_ui.core.errors import DatabaseUnavailable, RealtimeError
+from realtime_ui.core.errors import DatabaseUnavailable, ProviderRefused, RealtimeError
 from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
@@ -71,10 +71,7 @@ class Parent:
             loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         with ExitStack() as owned:
             await self._wait_for_port()
-            try:
-                create_realtime_client(self._settings.realtime_provider, self._settings)
-            except ValueError as error:
-                raise CannotStart(str(error)) from error
+            await self._try_provider()
             url = self._settings.database_url or self._start_database(owned)
             try:
                 await asyncio.to_thread(upgrade, url)
@@ -109,6 +106,21 @@ class Parent:
                             "set PORT to another one."
                         ) from error
             await asyncio.sleep(0.1)
+
+    async def _try_provider(self) -> None:
+        """See whether the provider takes us; one that is only away is no reason not to start."""
+        try:
+            provider = create_realtime_client(self._settings.realtime_provider, self._settings)
+        except ValueError as error:
+            raise CannotStart(str(error)) from error
+        try:
+            await provider.connect("start")
+        except ProviderRefused as error:
+            raise CannotStart(f"{error.detail} {error.remedy or ''}".rstrip()) from error
+        except RealtimeError as error:
+            say(f"Provider   {provider.name} is away, and used as soon as it is there ({error.detail})")
+        finally:
+            await provider.disconnect()
 
     def _start_database(self, owned: ExitStack) -> str:
         folder = self._settings.data_dir / "postgres"
