@@ -8,27 +8,24 @@ channel behind again. The cursor in `id:` is written when a message is sent, so 
 """
 
 import asyncio
-import json
 import logging
-import time
 import uuid
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
-
-from sse_starlette.event import ServerSentEvent
 
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Unavailable
-from realtime_ui.core.messages import Ephemeral, Head, Json, Message
+from realtime_ui.core.messages import Head, Message
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import Entry as StatsEntry
 from realtime_ui.hub.cursor import Position, place_text
+from realtime_ui.hub.stream_event import Encoded, comment, event, now_ms
 from realtime_ui.hub.subscribe import SubscribeRequest
 from realtime_ui.persistence.event_log import ChannelKey
 
@@ -39,50 +36,6 @@ PAGE_BYTES = 256_000
 CHUNK_BYTES = 65_536
 RETRY_S = 1.0
 """How long a stream waits for a database that is away."""
-
-
-class Encoded:
-    """A frame as streams send it, encoded once for all of them, plain and named each when first wanted."""
-
-    def __init__(self, epoch: str, messages: Sequence[Message], ephemeral: Sequence[Ephemeral] = ()) -> None:
-        self.epoch = epoch
-        self.messages = messages
-        self.ephemeral = ephemeral
-        self._bodies: dict[bool, tuple[list[tuple[int, str, bytes]], bytes, int]] = {}
-
-    def bodies(self, named: bool) -> tuple[list[tuple[int, str, bytes]], bytes, int]:
-        """(seq, place, bytes) of each message; the bytes of the ephemeral ones; and how many bytes it all is."""
-        found = self._bodies.get(named)
-        if found is None:
-            numbered = [
-                (each.seq, place_text(each.channel, Position(each.epoch, each.seq)), _of_message(each, named))
-                for each in self.messages
-            ]
-            fleeting = b"".join(event({"channel": str(each.channel), **each.row()}, named) for each in self.ephemeral)
-            size = len(fleeting) + sum(len(body) for _, _, body in numbered)
-            found = self._bodies[named] = (numbered, fleeting, size)
-        return found
-
-
-def _of_message(message: Message, named: bool) -> bytes:
-    row = message.row()
-    return event({"channel": str(message.channel), "seq": row.pop("seq"), "epoch": message.epoch, **row}, named)
-
-
-def event(data: dict[str, Json], named: bool) -> bytes:
-    """An event without an id, named by its type or not at all."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return ServerSentEvent(text, event=data["type"] if named else None, sep="\n").encode()
-
-
-def now_ms() -> int:
-    """The wall clock's time in ms since the Unix epoch."""
-    return round(time.time() * 1000)
-
-
-def comment(text: str) -> bytes:
-    """A line that clients pass over."""
-    return ServerSentEvent(comment=text, sep="\n").encode()
 
 
 class LogReader(Protocol):

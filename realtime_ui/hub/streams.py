@@ -17,7 +17,8 @@ from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import ConnectionStats
 from realtime_ui.hub.cursor import Cursor, new_stream_id, place_text
 from realtime_ui.hub.hub import RealtimeHub
-from realtime_ui.hub.stream import Encoded, Place, Stream, event, now_ms
+from realtime_ui.hub.stream import Place, Stream
+from realtime_ui.hub.stream_event import Encoded, event, now_ms
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.event_log import ChannelKey, EventLog
 

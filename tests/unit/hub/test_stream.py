@@ -16,7 +16,8 @@ from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.core.principals import ApiKey, Scope
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.cursor import Cursor, place_text
-from realtime_ui.hub.stream import Encoded, Place, Stream
+from realtime_ui.hub.stream import Place, Stream
+from realtime_ui.hub.stream_event import Encoded
 from tests.clock import ManualClock, settle
 
 TENANT = uuid.UUID(int=1)

@@ -1,0 +1,54 @@
+"""What streams send, as bytes: frames, encoded once for all streams, and single events of Server-Sent Events."""
+
+import json
+import time
+from collections.abc import Sequence
+
+from sse_starlette.event import ServerSentEvent
+
+from realtime_ui.core.messages import Ephemeral, Json, Message
+from realtime_ui.hub.cursor import Position, place_text
+
+
+class Encoded:
+    """A frame as streams send it, encoded once for all of them, plain and named each when first wanted."""
+
+    def __init__(self, epoch: str, messages: Sequence[Message], ephemeral: Sequence[Ephemeral] = ()) -> None:
+        self.epoch = epoch
+        self.messages = messages
+        self.ephemeral = ephemeral
+        self._bodies: dict[bool, tuple[list[tuple[int, str, bytes]], bytes, int]] = {}
+
+    def bodies(self, named: bool) -> tuple[list[tuple[int, str, bytes]], bytes, int]:
+        """(seq, place, bytes) of each message; the bytes of the ephemeral ones; and how many bytes it all is."""
+        found = self._bodies.get(named)
+        if found is None:
+            numbered = [
+                (each.seq, place_text(each.channel, Position(each.epoch, each.seq)), _of_message(each, named))
+                for each in self.messages
+            ]
+            fleeting = b"".join(event({"channel": str(each.channel), **each.row()}, named) for each in self.ephemeral)
+            size = len(fleeting) + sum(len(body) for _, _, body in numbered)
+            found = self._bodies[named] = (numbered, fleeting, size)
+        return found
+
+
+def _of_message(message: Message, named: bool) -> bytes:
+    row = message.row()
+    return event({"channel": str(message.channel), "seq": row.pop("seq"), "epoch": message.epoch, **row}, named)
+
+
+def event(data: dict[str, Json], named: bool) -> bytes:
+    """An event without an id, named by its type or not at all."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return ServerSentEvent(text, event=data["type"] if named else None, sep="\n").encode()
+
+
+def now_ms() -> int:
+    """The wall clock's time in ms since the Unix epoch."""
+    return round(time.time() * 1000)
+
+
+def comment(text: str) -> bytes:
+    """A line that clients pass over."""
+    return ServerSentEvent(comment=text, sep="\n").encode()
