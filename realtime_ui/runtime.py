@@ -14,6 +14,7 @@ from socketio import AsyncServer
 
 from realtime_ui.access.gate import Gate
 from realtime_ui.access.limits import RateLimiter
+from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Json
@@ -160,7 +161,7 @@ class Runtime:
                 seconds=settings.stream_seconds,
             ),
         )
-        self.health = Health(self.database.ping, self.provider, self.hub, self.feed, clock)
+        self.health = Health(self.database.ping, self.provider, self.hub, self.feed, self.set_gauges, clock)
 
     async def __aenter__(self) -> "Runtime":
         """Start everything, the lowest first."""
@@ -237,6 +238,18 @@ class Runtime:
             "provider_trouble": now.provider_trouble and asdict(now.provider_trouble),
             "subscriptions": now.subscriptions,
         }
+
+    def set_gauges(self) -> None:
+        """Tell the metrics how this worker stands."""
+        now = self.health.snapshot()
+        metrics.SOCKETS.set(now.sockets)
+        metrics.STREAMS.set(len(self.streams))
+        metrics.CONNECTIONS_STALE.set(self.feed.heartbeats.stale)
+        metrics.SUBSCRIPTIONS.set(now.subscriptions)
+        metrics.TASKS.set(len(asyncio.all_tasks()))
+        metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)
+        metrics.DATABASE_UP.set(now.database_up)
+        metrics.PROVIDER_UP.set("provider" not in now.degraded)
 
     def _look(self) -> WorkerSample:
         """How this worker stands, in the numbers that a sample has."""

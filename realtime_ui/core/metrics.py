@@ -1,13 +1,23 @@
 """All metrics of a worker, counted where things happen and given out by `GET /api/metrics`.
 
 Every label has a closed set of values, each made here, so that a series exists before its first event and a
-caller's input never makes one. Gauges that are cheap to read are set when somebody asks (`api/health.py`).
+caller's input never makes one. Several workers of one machine count together: each in files of its own in the folder
+that the parent made (`PROMETHEUS_MULTIPROC_DIR`), which whoever is asked adds up. Gauges are set once a second.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from realtime_ui.core.errors import RealtimeError, Unavailable
 
@@ -79,14 +89,24 @@ BEAT_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.")
-STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.")
-SUBSCRIPTIONS = Gauge("realtime_subscriptions", "Channels watched, counted for each socket.")
-CONNECTIONS_STALE = Gauge("realtime_connections_stale", "Sockets silent for longer than their channel's timeout.")
-TASKS = Gauge("realtime_tasks", "Tasks on the event loop.")
-HUB_LAG_SECONDS = Gauge("realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.")
-DATABASE_UP = Gauge("realtime_database_up", "1 while the database answers within 2 s, else 0.")
-PROVIDER_UP = Gauge("realtime_provider_up", "1 while the provider is connected, else 0.")
+SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.", multiprocess_mode="livesum")
+STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.", multiprocess_mode="livesum")
+SUBSCRIPTIONS = Gauge(
+    "realtime_subscriptions", "Channels watched, counted for each socket.", multiprocess_mode="livesum"
+)
+CONNECTIONS_STALE = Gauge(
+    "realtime_connections_stale", "Sockets silent for longer than their channel's timeout.", multiprocess_mode="livesum"
+)
+TASKS = Gauge("realtime_tasks", "Tasks on the event loop.", multiprocess_mode="livesum")
+HUB_LAG_SECONDS = Gauge(
+    "realtime_hub_lag_seconds",
+    "How long some watched channel has been behind what is known.",
+    multiprocess_mode="livemax",
+)
+DATABASE_UP = Gauge(
+    "realtime_database_up", "1 while the database answers within 2 s, else 0.", multiprocess_mode="livemin"
+)
+PROVIDER_UP = Gauge("realtime_provider_up", "1 while the provider is connected, else 0.", multiprocess_mode="livemin")
 
 
 @contextmanager
@@ -114,3 +134,12 @@ def total(counter: Counter, *values: str) -> int:
 def outcome_of(error: RealtimeError) -> str:
     """Whether an emit was refused for what it is, or could not be stored for now."""
     return "unavailable" if isinstance(error, Unavailable) else "refused"
+
+
+def exposition() -> bytes:
+    """All metrics in Prometheus's text format: this worker's, or those of all workers of the machine."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
