@@ -94,7 +94,8 @@ class Channel:
             if action is PresenceAction.LEAVE:
                 if (before := self.members.pop(key, None)) is None:
                     continue
-                each = {**({"data": before["data"]} if "data" in before else {}), **_encoding(before), **each}
+                if each.get("data") is None:
+                    each = {**each, **{part: before[part] for part in ("data", "encoding") if part in before}}
             elif action is PresenceAction.UPDATE and key not in self.members:
                 action = PresenceAction.ENTER
             elif action is PresenceAction.ENTER and key in self.members:
@@ -139,10 +140,6 @@ class Channel:
         self.entries.append(entry)
         for listener in list(self.attached.values()):
             listener.deliver(entry.frame, entry.origin)
-
-
-def _encoding(message: Frame) -> Frame:
-    return {"encoding": message["encoding"]} if message.get("encoding") else {}
 
 
 def _check_ids(messages: list[Frame]) -> None:

@@ -48,8 +48,22 @@ class AblyServer:
         tls: serves over TLS when given.
     """
 
-    FAULTS = ("drop_connections", "refuse", "expire_tokens", "restrict", "forget", "be_stuck", "refuse_rate")
-    FAULTS += ("disconnect", "fail", "lose", "withhold", "outage")
+    FAULTS = tuple(
+        [
+            "drop_connections",
+            "refuse",
+            "expire_tokens",
+            "restrict",
+            "forget",
+            "be_stuck",
+            "refuse_rate",
+            "disconnect",
+            "fail",
+            "lose",
+            "withhold",
+            "outage",
+        ]
+    )
     """What `POST /control/NAME` with a JSON object of arguments calls."""
 
     def __init__(
