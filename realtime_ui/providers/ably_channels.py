@@ -52,13 +52,13 @@ class Attachment:
     refused_at: float = 0.0
     lost: bool = False
     """Whether messages may be missing, and nobody was told yet."""
-    missing: bool = False
-    """Whether the history is still to be read for them."""
+    gap: int | None = None
+    """Since when (Ably's time, ms) the history is still to be read for them."""
     since: int = 0
     """Ably's time of the newest message, in ms."""
     members: "Members" = field(default_factory=lambda: Members())
     load: Meter = field(default_factory=lambda: Meter())
-    _was_attached: bool = False
+    was_attached: bool = False
 
     @property
     def is_wanted(self) -> bool:
@@ -99,8 +99,9 @@ class Attachment:
 
     def _on_state(self, change: ChannelStateChange) -> None:
         if change.current == ChannelState.ATTACHED:
-            self.lost = self.lost or (self._was_attached and not change.resumed)
-            self._was_attached = True
+            if self.was_attached and not change.resumed:
+                self.lost, self.gap = True, self.since if self.gap is None else self.gap
+            self.was_attached = True
             self.error = None
         elif change.current == ChannelState.FAILED:
             self.error = translate(change.reason, f"Attaching to {self.name}")
@@ -109,7 +110,7 @@ class Attachment:
     def _on_presence(self, message: PresenceMessage) -> None:
         change = self.members.take(message)
         # Those whom the first sync names were there before: who subscribes hears of changes.
-        if change is not None and (message.action != Action.PRESENT or self.missing or self.lost):
+        if change is not None and (message.action != Action.PRESENT or self.gap is not None):
             self._tell(change)
 
     def _tell(self, change: PresenceChange) -> None:

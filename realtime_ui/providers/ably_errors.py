@@ -2,7 +2,9 @@
 
 import re
 
+import httpx
 from ably import AblyException
+from websockets.exceptions import WebSocketException
 
 from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RateLimited, RealtimeError, TooLarge
 
@@ -12,7 +14,8 @@ TOKEN_ERRORS = range(40140, 40150)
 _TOO_LARGE = (40009,)
 _RATE = (range(42900, 43000), range(80020, 80021))
 _REFUSED = (
-    range(40000, 40140),  # what we ask for is not valid, or the key, or whose we say we are
+    # 40000 and 40001 are what the SDK says when it is not connected
+    range(40003, 40140),  # what we ask for is not valid, or the key, or whose we say we are
     range(40150, 40170),  # the key's capability does not cover it
     range(40171, 40300),  # no way to another token
     range(40300, 40500),  # the account or the app may not, or is not known
@@ -61,6 +64,7 @@ def _told(error: BaseException | None) -> str:
     if isinstance(error, TimeoutError):
         return "Ably did not answer in time"
     if not isinstance(error, AblyException):
-        return f"Ably cannot be reached ({type(error).__name__})"
+        away = isinstance(error, OSError | httpx.HTTPError | WebSocketException)
+        return f"{'Ably cannot be reached' if away else 'its SDK failed'} ({type(error).__name__})"
     message = _SECRETS.sub(r"\1=…", str(error.message or "no more is known"))
     return f"Ably says {code_of(error)}, {message.rstrip('.')}"

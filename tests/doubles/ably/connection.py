@@ -62,7 +62,7 @@ class Connection:
         self._asked = query.get("resume") or query.get("recover")
         self._binary = query.get("format") == "msgpack"
         self._echo = query.get("echo") != "false"
-        self._channels: dict[str, Channel] = {}
+        self.channels: dict[str, Channel] = {}
         self._in, self._out = Bucket(server.limits.rate), Bucket(server.limits.rate)
         self._queue: asyncio.Queue[Frame | None] = asyncio.Queue(QUEUE_LIMIT)
         self._timers: list[asyncio.TimerHandle] = []
@@ -90,7 +90,7 @@ class Connection:
             beating.cancel()
             for timer in self._timers:
                 timer.cancel()
-            for channel in self._channels.values():
+            for channel in self.channels.values():
                 channel.attached.pop(self.id, None)
             self._queue.put_nowait(None)
             self.server.ended(self, closed=closed)
@@ -113,7 +113,7 @@ class Connection:
         if not self._out.takes(len(frame.get("messages", ()))):
             self.server.lost_by_rate += 1
             slow = AblyError(80020, "Continuity loss due to maximum subscribe message rate exceeded", 429)
-            self.send(self._channels[name].attached_frame(error=slow))
+            self.send(self.channels[name].attached_frame(error=slow))
             return
         self.send(self._formatted(frame))
 
@@ -134,7 +134,7 @@ class Connection:
 
     def check_channels(self) -> None:
         """Put out of channels that the capability no longer covers."""
-        for name, channel in list(self._channels.items()):
+        for name, channel in list(self.channels.items()):
             try:
                 self.who.require(name, "subscribe", "publish", "presence")
             except AblyError as error:
@@ -142,11 +142,11 @@ class Connection:
 
     def lose(self, name: str) -> None:
         """Tell that continuity on a channel is lost."""
-        if name in self._channels:
-            self.send(self._channels[name].attached_frame(error=AblyError(90003, "Unable to recover channel", 404)))
+        if name in self.channels:
+            self.send(self.channels[name].attached_frame(error=AblyError(90003, "Unable to recover channel", 404)))
 
     def _put_out(self, channel: Channel, error: AblyError) -> None:
-        self._channels.pop(channel.name, None)
+        self.channels.pop(channel.name, None)
         channel.attached.pop(self.id, None)
         channel.leave(self.id)
         self.send({"action": Action.ERROR, "channel": channel.name, "error": error.info})
@@ -209,13 +209,13 @@ class Connection:
         channel = self.server.channel(name)
         try:
             self.who.require(name, "subscribe", "publish", "presence")
-            if name not in self._channels and len(self._channels) >= self.server.limits.channels:
+            if name not in self.channels and len(self.channels) >= self.server.limits.channels:
                 raise AblyError(90010, "Unable to attach: maximum number of channels per connection exceeded")
         except AblyError as error:
             self.send({"action": Action.ERROR, "channel": name, "error": error.info})
             return
         missed = channel.since(frame["channelSerial"]) if frame.get("channelSerial") else None
-        self._channels[name] = channel
+        self.channels[name] = channel
         channel.attached[self.id] = self
         answer = channel.attached_frame(resumed=missed is not None)
         if params:
@@ -230,7 +230,7 @@ class Connection:
                 self.send(self._formatted(entry.frame))
 
     def _detach(self, name: str) -> None:
-        if (channel := self._channels.pop(name, None)) is not None:
+        if (channel := self.channels.pop(name, None)) is not None:
             channel.attached.pop(self.id, None)
             channel.leave(self.id)
         self.send({"action": Action.DETACHED, "channel": name})
