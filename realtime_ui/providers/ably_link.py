@@ -83,7 +83,7 @@ class Link:
         """
         await self._settled.wait()
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # it may be raised many times
 
     def require(self) -> AblyRealtime:
         """The client, connected.
@@ -92,7 +92,8 @@ class Link:
             RealtimeError: it is not; the error says why.
         """
         if self.client is None or self.status is not ConnectionStatus.CONNECTED:
-            raise self.error or ProviderUnavailable("Ably is not connected.", remedy="It is tried again all the time.")
+            why = self.error or ProviderUnavailable("Ably is not connected.", remedy="It is tried again all the time.")
+            raise why.with_traceback(None)
         return self.client
 
     async def _live(self) -> None:

@@ -98,7 +98,7 @@ class Shard:
         attachment = self.attachments.get(name)
         if attachment is not None:
             if attachment.error is not None:
-                raise attachment.error
+                raise attachment.error.with_traceback(None)
             want(attachment)
             if not attachment.was_attached:
                 await client.channels.get(name).attach()
@@ -143,7 +143,7 @@ class Shard:
         channel = client.channels.get(name)
         refused = self.attachments[name].error if name in self.attachments else None
         if refused is not None and channel.state == ChannelState.FAILED:
-            raise refused
+            raise refused.with_traceback(None)
         sending: list[asyncio.Task[None]] = []
         self.waiting += len(messages)
         left = len(messages)

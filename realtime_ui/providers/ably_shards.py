@@ -136,7 +136,8 @@ class Shards:
             return home
         connected = [shard for shard in self._shards if shard.is_connected]
         if not connected:
-            raise self.state()[1] or ProviderUnavailable("Ably is not connected yet.")
+            why = self.state()[1] or ProviderUnavailable("Ably is not connected yet.")
+            raise why.with_traceback(None)
         best = min(connected, key=lambda shard: shard.load)
         if best.waiting > self._rate and not self._opening.locked():
             self.run(self._widen())
