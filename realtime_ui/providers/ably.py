@@ -125,8 +125,7 @@ class AblyProvider(RealtimeProvider):
             attachment.callback = callback
 
         async with _answered(f"Subscribing to {channel}"):
-            shard = await self._connected().home(channel)
-            await shard.use(channel, want)
+            await self._connected().use(channel, want)
 
     async def unsubscribe(self, channel: str) -> None:
         """Detach from a channel."""
@@ -162,10 +161,9 @@ class AblyProvider(RealtimeProvider):
         attachment = shards.attachment(channel) if shards is not None else None
         if shards is None or attachment is None or not attachment.entered:
             return
-        attachment.entered = False
         async with _answered(f"Leaving {channel}"):
-            shard = await shards.home(channel)
-            await shard.presence(channel).leave()
+            await shards.sender(channel).presence(channel).leave()
+        attachment.entered = False
         await shards.release(channel)
 
     async def presence_get(self, channel: str) -> list[PresenceMember]:
@@ -183,8 +181,7 @@ class AblyProvider(RealtimeProvider):
         """Hear of every change on a channel."""
         shards = self._connected()
         async with _answered(f"Subscribing to who is on {channel}"):
-            shard = await shards.home(channel)
-            await shard.use(channel, lambda attachment: attachment.watchers.append(callback))
+            await shards.use(channel, lambda attachment: attachment.watchers.append(callback))
 
         def stop() -> None:
             attachment = shards.attachment(channel)
@@ -208,8 +205,7 @@ class AblyProvider(RealtimeProvider):
         shards = self._connected()
         try:
             async with _answered(f"Entering {channel}"):
-                shard = await shards.home(channel)
-                await shard.use(channel, want)
+                shard = await shards.use(channel, want)
                 await shard.presence(channel).update(saying)
                 shard.attachments[channel].entered = True
         finally:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ably import AblyRealtime, AblyRest
+from ably.types.connectionstate import ConnectionState
 from ably.types.tokendetails import TokenDetails
 
-from realtime_ui.core.errors import InvalidRequest, RealtimeError
+from realtime_ui.core.errors import InvalidRequest, ProviderUnavailable, RealtimeError
 from realtime_ui.core.messages import Json
 from realtime_ui.providers.ably_errors import translate
 from realtime_ui.providers.base import Grant
@@ -82,6 +83,8 @@ class Account:
                 self.token_error = translate(error, "Asking for a token")
                 raise
             self.token_error = None
+            if client.connection.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
+                raise ProviderUnavailable("The connection is closed.")  # with a token the SDK would open another
             return details
 
         credentials: dict[str, Any] = {"key": self._key} if self._tls else {"auth_callback": token}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ably.realtime.channel import RealtimeChannel
 from ably.types.channelstate import ChannelState, ChannelStateChange
+from ably.types.connectionstate import ConnectionState
 from ably.types.message import Message
 from ably.types.presence import PresenceAction as Action
 from ably.types.presence import PresenceMessage
@@ -25,6 +26,7 @@ from realtime_ui.providers.base import (
 )
 from realtime_ui.providers.meter import Meter
 
+_WRONG = (ChannelState.FAILED, ChannelState.SUSPENDED)
 SKEW_MS = 5_000
 """History is read from that long before our own clock, which need not be Ably's."""
 
@@ -48,7 +50,7 @@ class Attachment:
     """Whether we are present on it, saying `saying`."""
     saying: Json = None
     error: RealtimeError | None = None
-    """Why it is not attached, where Ably refuses."""
+    """Why it is not attached, though the connection is fine."""
     refused_at: float = 0.0
     lost: bool = False
     """Whether messages may be missing, and nobody was told yet."""
@@ -73,7 +75,7 @@ class Attachment:
         channel.off()
         channel.unsubscribe()
         channel.presence.unsubscribe()
-        channel.on(lambda change: self._on_state(change))
+        channel.on(lambda change: self._on_state(channel, change))
         self.since = self.since or int(time.time() * 1000) - SKEW_MS
         # Both before the channel is attached, so that nothing passes them by.
         await asyncio.gather(
@@ -97,13 +99,14 @@ class Attachment:
         for change in self.members.correct(members):
             self._tell(change)
 
-    def _on_state(self, change: ChannelStateChange) -> None:
+    def _on_state(self, channel: RealtimeChannel, change: ChannelStateChange) -> None:
         if change.current == ChannelState.ATTACHED:
             if self.was_attached and not change.resumed:
                 self.lost, self.gap = True, self.since if self.gap is None else self.gap
             self.was_attached = True
             self.error = None
-        elif change.current == ChannelState.FAILED:
+        elif change.current in _WRONG and channel.ably.connection.state == ConnectionState.CONNECTED:
+            # With a connection that fails all its channels do, and that is no fault of theirs.
             self.error = translate(change.reason, f"Attaching to {self.name}")
         self.changed(self)
 

@@ -7,11 +7,13 @@ client is closed, and another one takes its place.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from ably import AblyRealtime
+from ably.transport.websockettransport import WebSocketTransport
 from ably.types.connectionstate import ConnectionState, ConnectionStateChange
+from websockets.protocol import State
 
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RealtimeError
@@ -20,6 +22,7 @@ from realtime_ui.providers.ably_account import Account, Timings
 from realtime_ui.providers.ably_errors import TOKEN_ERRORS, code_of, translate
 
 CLOSE_S = 1.0
+TRY_TIMED_OUT = 50003
 
 _STATUS = {
     ConnectionState.CONNECTED: ConnectionStatus.CONNECTED,
@@ -65,9 +68,7 @@ class Link:
 
     async def stop(self) -> None:
         """Close the connection, and end all that runs."""
-        for task in (tasks := list(self._tasks)):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def run(self, doing: Coroutine[Any, Any, None]) -> None:
         """Do something besides, until it is done or `stop`."""
@@ -138,7 +139,7 @@ class Link:
             return
         error = self._account.token_error or translate(change.reason, "Connecting")
         if status is ConnectionStatus.DISCONNECTED:
-            self._count_token_error(client, change)
+            self._help(client, code_of(change.reason))
         if isinstance(error, ProviderRefused):
             status = ConnectionStatus.FAILED
         elif status is ConnectionStatus.FAILED:
@@ -147,12 +148,18 @@ class Link:
             self._broken.set()
         self._become(status, error)
 
-    def _count_token_error(self, client: AblyRealtime, change: ConnectionStateChange) -> None:
-        """The SDK asks for another token at the first error only; from the second on it shows the old one again."""
-        if code_of(change.reason) in TOKEN_ERRORS:
+    def _help(self, client: AblyRealtime, code: int) -> None:
+        """Do what the SDK leaves undone when it is disconnected.
+
+        It asks for another token at the first error only: from the second on it shows the old one again.
+        And it forgets the task of a try that took too long, which would wait for ever.
+        """
+        if code in TOKEN_ERRORS:
             self._token_errors += 1
             if self._token_errors > 1:
                 self.run(self._authorize(client))
+        elif code == TRY_TIMED_OUT:
+            client.connection.connection_manager.connect_base_task.cancel()
 
     async def _authorize(self, client: AblyRealtime) -> None:
         with contextlib.suppress(Exception):  # the connection's state tells
@@ -166,15 +173,36 @@ class Link:
         self._changed()
 
 
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are over: httpx sometimes swallows a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=3 * CLOSE_S)
+
+
 async def _close(client: AblyRealtime) -> None:
     """Close a client, whatever state it is in; a server that does not answer is hung up on."""
+    manager = client.connection.connection_manager
+    # A token that is being renewed would open a connection after the end of this one.
+    manager.start_connect = lambda: None
+    transport = manager.transport
+    if transport is not None and not _is_open(transport):
+        await transport.dispose()
+        manager.transport = None  # the SDK would say goodbye to it, and fail
     for _ in range(2):
-        try:
+        with contextlib.suppress(Exception):
             async with asyncio.timeout(CLOSE_S):
                 await client.close()
-                return
-        except Exception:
-            transport = client.connection.connection_manager.transport
-            if transport is not None and transport.websocket is not None:
-                transport.websocket.transport.abort()
+                break
+        if transport is not None and transport.websocket is not None:
+            transport.websocket.transport.abort()
     await client.http.close()
+    await asyncio.sleep(0)  # a frame that was being read starts the timer once more
+    if transport is not None and transport.idle_timer is not None:
+        transport.idle_timer.cancel()
+
+
+def _is_open(transport: WebSocketTransport) -> bool:
+    return transport.websocket is not None and transport.websocket.state is State.OPEN

@@ -23,8 +23,8 @@ from realtime_ui.providers.meter import Meter
 from realtime_ui.providers.pace import Pace
 
 HISTORY_PAGE, HISTORY_PAGES = 200, 5
-ATTACHING = 20
-"""How many channels are attached at the same time."""
+AT_ONCE = 20
+"""How many channels are attached, or their histories read, at the same time."""
 SETTLE_S = 0.1
 BURST_S = 0.2
 """What may go out at once is what may go out within that long, in s."""
@@ -66,7 +66,7 @@ class Shard:
         self._changed = changed
         self._lost = lost
         self._mending = asyncio.Event()
-        self._attaching = asyncio.Semaphore(ATTACHING)
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     @property
     def is_connected(self) -> bool:
@@ -106,7 +106,7 @@ class Shard:
         attachment = self.attachments[name] = Attachment(name, self._on_channel, self.heard)
         want(attachment)
         try:
-            async with self._attaching:
+            async with self._turns:
                 await attachment.attach(client.channels.get(name))
         except BaseException:
             self._forget(attachment)
@@ -203,8 +203,7 @@ class Shard:
                 for attachment in self.attachments.values():
                     attachment.lost = False
                 self._lost()
-            for attachment in list(self.attachments.values()):
-                await self._recover(attachment)
+            await asyncio.gather(*(self._recover(each) for each in list(self.attachments.values())))
 
     def _is_due(self, attachment: Attachment) -> bool:
         """Whether what was refused may be tried again."""
@@ -220,16 +219,16 @@ class Shard:
         if channel.state not in (ChannelState.INITIALIZED, ChannelState.DETACHED, ChannelState.FAILED):
             return
         with contextlib.suppress(Exception):  # the channel's state has told; it is tried again
-            async with self._attaching, asyncio.timeout(self._timings.answer):
+            async with self._turns, asyncio.timeout(self._timings.answer):
                 await attachment.attach(channel)
 
     async def _recover(self, attachment: Attachment) -> None:
         """Read what may be missing: no log has what foreign clients published."""
-        if attachment.gap is None or not self._is_due(attachment):
+        if attachment.gap is None or attachment.lost or not self._is_due(attachment):
             return
         channel = self._account.rest.channels.get(attachment.name)
         try:
-            async with asyncio.timeout(self._timings.answer * 2):
+            async with self._turns, asyncio.timeout(self._timings.answer * 2):
                 page = await channel.history(direction="forwards", start=attachment.gap, limit=HISTORY_PAGE)
                 attachment.take(*page.items)
                 for _ in range(HISTORY_PAGES - 1):

@@ -15,6 +15,7 @@ from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.ably_account import Account, Timings
 from realtime_ui.providers.ably_channels import Attachment
+from realtime_ui.providers.ably_link import end
 from realtime_ui.providers.ably_shard import Shard
 from realtime_ui.providers.base import PATIENCE_S
 
@@ -84,9 +85,7 @@ class Shards:
 
     async def stop(self) -> None:
         """Close every connection."""
-        for task in (tasks := list(self._tasks)):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
         shards, self._shards = self._shards, []
         await asyncio.gather(*(shard.stop() for shard in shards))
         self._homes.clear()
@@ -112,19 +111,23 @@ class Shards:
         shard = self._homes.get(channel)
         return shard.attachments.get(channel) if shard is not None else None
 
-    async def home(self, channel: str) -> Shard:
-        """The connection that a channel is attached to, or is to be.
+    async def use(self, channel: str, want: Callable[[Attachment], None]) -> Shard:
+        """Attach a channel for what `want` sets on it; gives the connection.
 
         Raises:
-            RealtimeError: another one would be needed, and cannot be had.
+            Exception: any of the SDK's; the channel is not attached then, unless somebody else uses it.
         """
-        if (home := self._homes.get(channel)) is None or channel not in home.attachments:
-            home = self._roomy()
-            if home is None:
-                async with self._opening:
-                    home = self._roomy() or await self._opened()
-            self._homes[channel] = home
-        return home
+        shard = self._homes.get(channel) or self._roomy()
+        if shard is None:
+            async with self._opening:
+                shard = self._roomy() or await self._opened()
+        self._homes[channel] = shard
+        try:
+            await shard.use(channel, want)
+        finally:
+            if channel not in shard.attachments and self._homes.get(channel) is shard:
+                del self._homes[channel]
+        return shard
 
     def sender(self, channel: str) -> Shard:
         """The connection to publish on a channel over; where it is not attached, the one with most room.
@@ -156,7 +159,7 @@ class Shards:
             for shard in self._shards
             if shard is not but and len(shard.attachments) < self._channels and shard.load < ROOM * self._rate
         ]
-        return min(with_room, key=lambda shard: shard.load, default=None)
+        return min(with_room, key=lambda shard: (not shard.is_connected, shard.load), default=None)
 
     def _complaints(self) -> Iterator[RealtimeError]:
         for shard in self._shards:
@@ -207,7 +210,7 @@ class Shards:
     def _is_idle(self, shard: Shard) -> bool:
         """Whether nobody has used it for long."""
         now = self._clock.monotonic()
-        if shard.attachments or shard.load > 1 or shard in self._homes.values():
+        if shard.attachments or shard.load > 1:
             self._idle_since.pop(shard, None)
             return False
         return now > self._idle_since.setdefault(shard, now) + IDLE_S

@@ -359,6 +359,23 @@ async def test_a_revoked_capability_is_told_until_it_is_back(server: AblyServer)
         await until(lambda: heard.ids == ["id-3"])
 
 
+async def test_channels_that_ably_takes_away_for_a_while_come_back(server: AblyServer) -> None:
+    """The SDK answers to it with a TypeError; here it is an error of ours, and shown meanwhile."""
+    async with connected(server) as provider:
+        heard = Heard()
+        await provider.subscribe(CHANNEL, heard)
+        server.detach(0.5)
+        await until(lambda: provider.error is not None)
+        assert provider.is_connected
+        with pytest.raises(ProviderUnavailable):
+            await provider.subscribe("t:project:other", Heard())
+        await until(lambda: provider.error is None)
+        await provider.publish(CHANNEL, message(1))
+        await until(lambda: heard.ids == ["id-1"])
+        await asyncio.sleep(0.3)
+        assert attached(server) == [1]
+
+
 async def test_a_refused_publish_is_told_for_a_while(server: AblyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It cannot be tried again without its caller."""
     monkeypatch.setattr(ably_shards, "TEND_S", 0.1)

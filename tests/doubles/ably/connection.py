@@ -140,6 +140,11 @@ class Connection:
             except AblyError as error:
                 self._put_out(channel, error)
 
+    def detach_all(self) -> None:
+        """Put out of every channel, with DETACHED."""
+        for name in list(self.channels):
+            self._detach(name)
+
     def lose(self, name: str) -> None:
         """Tell that continuity on a channel is lost."""
         if name in self.channels:
@@ -205,6 +210,9 @@ class Connection:
 
     def _attach(self, frame: Frame) -> None:
         name = frame["channel"]
+        if self.server.is_detaching:
+            self._detach(name)
+            return
         params = frame.get("params") or {}
         channel = self.server.channel(name)
         try:

@@ -48,7 +48,7 @@ class AblyServer:
         tls: serves over TLS when given.
     """
 
-    FAULTS = frozenset({"drop_connections", "refuse", "expire_tokens", "restrict", "forget", "be_stuck"}) | {
+    FAULTS = frozenset({"drop_connections", "refuse", "expire_tokens", "restrict", "forget", "be_stuck", "detach"}) | {
         "refuse_rate",
         "disconnect",
         "fail",
@@ -80,7 +80,7 @@ class AblyServer:
         self._epoch = f"e{next(self._epochs)}"
         self._resumable: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
-        self._refused_until = self._refusing_until = 0.0
+        self._refused_until = self._refusing_until = self._detached_until = 0.0
         self._runner: web.AppRunner | None = None
         self._outages: set[asyncio.Task[None]] = set()
 
@@ -177,6 +177,12 @@ class AblyServer:
         for connection in list(self.connections):
             connection.lose(channel)
 
+    def detach(self, seconds: float) -> None:
+        """Put everyone out of their channels, and let nobody attach, for so long."""
+        self._detached_until = time.monotonic() + seconds
+        for connection in list(self.connections):
+            connection.detach_all()
+
     def outage(self, seconds: float) -> None:
         """Stop listening for so long, then come back on the same port."""
 
@@ -230,6 +236,11 @@ class AblyServer:
             channel.leave(connection.id)
         if not resumable:
             self._resumable.pop(connection.key, None)
+
+    @property
+    def is_detaching(self) -> bool:
+        """Whether nobody may attach now."""
+        return time.monotonic() < self._detached_until
 
     def check_refusing(self) -> None:
         """Whether publishes are let in now.
