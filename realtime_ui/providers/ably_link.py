@@ -100,18 +100,24 @@ class Link:
     async def _live(self) -> None:
         """Keep a client, and put another in its place when it is broken."""
         while True:
-            self._broken.clear()
-            self._token_errors = 0
-            client = self.client = self._account.realtime(self._client_id)
-            client.connection.on(lambda change, client=client: self._on_connection(client, change))
             try:
-                client.connect()
-                await self._watch(client)
-            finally:
-                self.client = None
-                await _close(client)
+                await self._live_once()
+            except Exception as error:  # whatever it is, it shows, and the next client may be luckier
+                self._become(ConnectionStatus.DISCONNECTED, translate(error, "Connecting"))
             refused = isinstance(self.error, ProviderRefused)
             await self._clock.sleep(self._timings.refused if refused else self._timings.retry)
+
+    async def _live_once(self) -> None:
+        self._broken.clear()
+        self._token_errors = 0
+        client = self.client = self._account.realtime(self._client_id)
+        client.connection.on(lambda change: self._on_connection(client, change))
+        try:
+            client.connect()
+            await self._watch(client)
+        finally:
+            self.client = None
+            await _close(client)
 
     async def _watch(self, client: AblyRealtime) -> None:
         """Return when the client is broken; what says that it is connected is asked now and then."""

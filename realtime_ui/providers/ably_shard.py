@@ -5,6 +5,7 @@ Another client in the place of a broken one attaches all of them anew, and what 
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -21,6 +22,8 @@ from realtime_ui.providers.ably_errors import translate
 from realtime_ui.providers.ably_link import Link
 from realtime_ui.providers.meter import Meter
 from realtime_ui.providers.pace import Pace
+
+logger = logging.getLogger(__name__)
 
 HISTORY_PAGE, HISTORY_PAGES = 200, 5
 AT_ONCE = 20
@@ -195,15 +198,20 @@ class Shard:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._mending.wait(), self._timings.retry)
             self._mending.clear()
-            if not self.is_connected:
-                continue
-            await asyncio.gather(*(self._reattach(each) for each in list(self.attachments.values())))
-            if any(each.lost for each in self.attachments.values()):
-                await self._clock.sleep(SETTLE_S)  # many channels lose at once, and that is told once
-                for attachment in self.attachments.values():
-                    attachment.lost = False
-                self._lost()
-            await asyncio.gather(*(self._recover(each) for each in list(self.attachments.values())))
+            if self.is_connected:
+                try:
+                    await self._mend_once()
+                except Exception:
+                    logger.exception("Looking after the channels failed; it is tried again")
+
+    async def _mend_once(self) -> None:
+        await asyncio.gather(*(self._reattach(each) for each in list(self.attachments.values())))
+        if any(each.lost for each in self.attachments.values()):
+            await self._clock.sleep(SETTLE_S)  # many channels lose at once, and that is told once
+            for attachment in self.attachments.values():
+                attachment.lost = False
+            self._lost()
+        await asyncio.gather(*(self._recover(each) for each in list(self.attachments.values())))
 
     def _is_due(self, attachment: Attachment) -> bool:
         """Whether what was refused may be tried again."""

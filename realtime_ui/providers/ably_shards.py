@@ -199,9 +199,7 @@ class Shards:
         while True:
             await self._clock.sleep(TEND_S)
             self._changed()
-            for shard in self._shards[1:]:
-                if not self._is_idle(shard):
-                    continue
+            for shard in [each for each in self._shards[1:] if self._is_idle(each)]:
                 await self._close(shard)
             for shard in list(self._shards):
                 if shard.is_connected and shard.heard.rate > FULL * self._rate:

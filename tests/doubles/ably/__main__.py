@@ -1,4 +1,8 @@
-"""`python -m tests.doubles.ably --port P`: the server as a process, until it is told to end."""
+"""`python -m tests.doubles.ably --port P`: the server as a process, until it is told to end.
+
+Its faults (`AblyServer.FAULTS`) are called over HTTP, such as `POST /control/outage` with `{"seconds": 3}`; `GET
+/control/state` tells how many connections there are, who is attached, and what was refused or dropped by rate.
+"""
 
 import argparse
 import asyncio
