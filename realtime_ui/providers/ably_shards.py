@@ -137,11 +137,7 @@ class Shards:
         """
         if (home := self._homes.get(channel)) is not None:
             return home
-        connected = [shard for shard in self._shards if shard.is_connected]
-        if not connected:
-            why = self.state()[1] or ProviderUnavailable("Ably is not connected yet.")
-            raise why.with_traceback(None)
-        best = min(connected, key=lambda shard: shard.load)
+        best = min(self._connected(), key=lambda shard: shard.load)
         if best.waiting > self._rate and not self._opening.locked():
             self.run(self._widen())
         return best
@@ -156,10 +152,22 @@ class Shards:
         """The connection with most room, if there is any with enough."""
         with_room = [
             shard
-            for shard in self._shards
+            for shard in self._connected()
             if shard is not but and len(shard.attachments) < self._channels and shard.load < ROOM * self._rate
         ]
-        return min(with_room, key=lambda shard: (not shard.is_connected, shard.load), default=None)
+        return min(with_room, key=lambda shard: shard.load, default=None)
+
+    def _connected(self) -> list[Shard]:
+        """Those that are connected.
+
+        Raises:
+            ProviderUnavailable: there is none.
+        """
+        connected = [shard for shard in self._shards if shard.is_connected]
+        if not connected:
+            why = self.state()[1] or ProviderUnavailable("Ably is not connected yet.")
+            raise why.with_traceback(None)
+        return connected
 
     def _complaints(self) -> Iterator[RealtimeError]:
         for shard in self._shards:

@@ -98,6 +98,15 @@ async def test_no_connection_attaches_more_channels_than_it_may(server: AblyServ
         assert attached(server) == [0, 0, 0]
 
 
+async def test_many_channels_at_once_open_no_more_connections_than_they_need(server: AblyServer) -> None:
+    """Who comes while one is being opened waits for it."""
+    async with connected(server, connection_channels=10) as provider:
+        await asyncio.gather(*(provider.subscribe(f"t:project:{number}", Heard()) for number in range(35)))
+        assert attached(server) == [5, 10, 10, 10]
+        await asyncio.gather(*(provider.unsubscribe(f"t:project:{number}") for number in range(35)))
+        assert attached(server) == [0, 0, 0, 0]
+
+
 async def test_a_connection_that_nobody_uses_is_closed(server: AblyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """But for the first."""
     monkeypatch.setattr(ably_shards, "TEND_S", 0.05)
