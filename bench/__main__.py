@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
+from bench import ably
 from bench.stage import Ground, Server, Tabs, ground, listeners, more_people, server, tabs
 from tests import chromium
 from tests.app import ROOT
@@ -341,6 +342,7 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "presence": presence,
     "ingest": ingest,
     "dom": to_dom,
+    "ably": lambda base: ably.carry(say),
 }
 
 

@@ -11,7 +11,15 @@ ENTRY_POINT_GROUP = "realtime_ui.providers"
 
 ProviderFactory = Callable[[Settings], RealtimeProvider]
 
+
+def _ably(settings: Settings) -> RealtimeProvider:
+    from realtime_ui.providers.ably import AblyProvider  # only who uses it loads the SDK
+
+    return AblyProvider.from_settings(settings)
+
+
 _BUILT_IN: dict[str, ProviderFactory] = {
+    "ably": _ably,
     "memory": lambda settings: MemoryProvider(),
     "mock": lambda settings: MemoryProvider(),
 }

@@ -23,6 +23,17 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         create_realtime_client("carrier-pigeon", Settings())
 
 
+def test_ably_needs_a_key_and_takes_an_address() -> None:
+    """What is missing or malformed is named in one sentence, without the secret."""
+    assert create_realtime_client("ably", Settings(ably_api_key="app.key:secret", ably_endpoint="h:1/")).name == "ably"
+    for wrong in ("", "secret", "app:secret"):
+        with pytest.raises(ValueError, match="ABLY_API_KEY is missing or not of the form") as caught:
+            create_realtime_client("ably", Settings(ably_api_key=wrong))
+        assert "secret;" not in str(caught.value)
+    with pytest.raises(ValueError, match="ABLY_ENDPOINT is 'http://h'"):
+        create_realtime_client("ably", Settings(ably_api_key="app.key:secret", ably_endpoint="http://h"))
+
+
 def pigeon(settings: Settings) -> RealtimeProvider:
     """A third party's provider."""
     return MemoryProvider()
