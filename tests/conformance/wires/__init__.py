@@ -6,6 +6,7 @@ from typing import Protocol
 
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.memory import MemoryNetwork, MemoryProvider
+from tests.conformance.wires.redis import redis
 
 
 class Wire(Protocol):
@@ -56,5 +57,6 @@ async def memory() -> AsyncIterator[Wire]:
 
 WIRES: dict[str, Callable[[], AbstractAsyncContextManager[Wire]]] = {
     "memory": memory,
+    "redis": redis,
 }
 """Every wire by name; a third party adds its own and runs the suite."""
