@@ -45,8 +45,9 @@ Key = Annotated[str, typer.Option(envvar="REALTIME_API_KEY", help="An API key.")
 def serve(
     dev: Annotated[bool, typer.Option("--dev", help="For building pages: `reflex run`, two ports.")] = False,
 ) -> None:
-    """Start the app: database, migrations, pages, worker. Ctrl-C ends it all."""
-    from realtime_ui.serve import CannotStart, Parent
+    """Start the app: database, migrations, pages, workers. Ctrl-C ends it all."""
+    from realtime_ui.serve import Parent
+    from realtime_ui.workers import CannotStart
 
     try:
         asyncio.run(Parent(settings(), Path.cwd(), development=dev).run())

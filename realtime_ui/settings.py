@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Worker processes; more than one need REDIS_URL.")
     realtime_provider: str = Field("memory", description="Which provider carries messages: see providers/factory.py.")
 
-    redis_url: str = Field("", description="redis://… or rediss://…: the provider redis, and several workers' state.")
+    redis_url: str = Field("", description="redis://… or rediss://…: for the provider redis, and for tabs' states.")
 
     ably_api_key: str = Field("", description="APP.KEY:SECRET, from the Ably dashboard; needs all capabilities.")
     ably_endpoint: str = Field("", description="A server other than Ably's own: HOST or HOST:PORT/.")

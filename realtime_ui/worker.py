@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.importer import import_from_string
 
+from realtime_ui import ports
 from realtime_ui.hub.fanout import remember_send
 from realtime_ui.runtime import end_streams
 
@@ -41,8 +42,6 @@ def main(target: str, host: str, port: str) -> None:
     config = uvicorn.Config(
         create,
         factory=True,
-        host=host,
-        port=int(port),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -51,8 +50,8 @@ def main(target: str, host: str, port: str) -> None:
         ws_max_size=1_000_000,
     )
     server = Server(config)
-    with suppress(KeyboardInterrupt):
-        server.run()
+    with suppress(KeyboardInterrupt), ports.share(host, int(port)) as own:
+        server.run(sockets=[own])
     if not server.started:
         sys.exit(1)
 

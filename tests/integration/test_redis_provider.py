@@ -1,4 +1,4 @@
-"""Where the provider on Redis differs from others: leases, silence, refusals. On Valkey, and on Redis if there is one."""
+"""Where the provider on Redis differs from others: leases, silence, refusals; on Valkey and on Redis."""
 
 import asyncio
 import shutil
