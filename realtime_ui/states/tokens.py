@@ -10,6 +10,7 @@ import json
 import logging
 import time
 import uuid
+from contextlib import suppress
 from typing import Any, cast
 
 import reflex as rx
@@ -20,6 +21,7 @@ from reflex.utils.token_manager import LocalTokenManager, RedisTokenManager, Soc
 
 from realtime_ui.hub.fanout import hang_up
 from realtime_ui.hub.feed import EVENT_NAMESPACE
+from realtime_ui.providers.redis_client import be_patient
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,8 @@ ANSWER_S = 1.0
 """How long a browser, which answers pings in the background too, may take."""
 GONE_S = 0.5
 ASK_S = ANSWER_S + GONE_S + 0.5
+PATIENCE_S = ASK_S + 1.0
+"""How long a socket waits for a token, in s."""
 STEP_S = 0.02
 RENEW_S = 120.0
 RETRY_S = 1.0
@@ -41,6 +45,9 @@ def keep_tokens(app: rx.App) -> None:
     kept: TokenManager = namespace._token_manager
     sockets = _Sockets(app)
     if isinstance(kept, RedisTokenManager):
+        states: Any = app.state_manager
+        for client in (kept.redis, states.redis):
+            be_patient(client)
         namespace._token_manager = SharedTokens(kept.redis, sockets)
     else:
         namespace._token_manager = OwnTokens(sockets)
@@ -118,11 +125,18 @@ class SharedTokens(RedisTokenManager):
                 asyncio.create_task(self._renew_for_ever(), name="tabs-renew"),
             ]
         try:
-            if await self.redis.exists(self._get_redis_key(token)):
-                await self._make_way(token, sid)
-        except Exception as error:  # Reflex goes on without Redis here, and says so
-            logger.debug("Whether a tab is somewhere else cannot be asked: %r", error)
-        return await super().link_token_to_sid(token, sid)
+            async with asyncio.timeout(PATIENCE_S):
+                if await self.redis.exists(self._get_redis_key(token)):
+                    await self._make_way(token, sid)
+                return await super().link_token_to_sid(token, sid)
+        except TimeoutError:  # Redis is away: feeds need no state, and handlers wait for it
+            return await LocalTokenManager.link_token_to_sid(self, token, sid)
+
+    async def disconnect_all(self) -> None:
+        """Forget this worker's tabs at its end; where Redis is away, whoever they come back to finds them gone."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GONE_S):
+                await super().disconnect_all()  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
         """End the tasks, too."""
@@ -197,6 +211,8 @@ class SharedTokens(RedisTokenManager):
         for start in range(0, len(own), PORTION):
             renewals = self.redis.pipeline(transaction=False)
             for token in own[start : start + PORTION]:
+                if held := self.token_to_socket.get(token):  # a Redis that was away may have forgotten it
+                    await self._store_socket_record(token, held, nx=True)
                 ident = rx.BaseStateToken(ident=token, cls=rx.State)
                 renewals.expire(self._get_redis_key(token), self.token_expiration)
                 for state in _tree(rx.State):

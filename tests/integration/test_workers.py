@@ -2,25 +2,24 @@
 
 import asyncio
 import signal
-import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from tests.app import App, free_port, until_it_answers
 from tests.integration.test_serve import run
+from tests.integration.test_tokens import LOAD, again, behind_a_dead_line, state_of, tenant_in
 from tests.tab import Tab, open_tab
 from tests.valkey import Valkey
 
 ADA, MAX = "ada@northwind.test", "max@northwind.test"
 EVENT: tuple[str, dict[str, object]] = ("project.updated", {"projectId": "workers"})
 CHANNEL = "project:workers"
-HYDRATE = "reflex___state____state.hydrate"
-LOAD = "reflex___state____state.realtime_ui___states___session____session_state.load"
 
 
 @pytest.fixture(scope="module")
@@ -81,34 +80,6 @@ async def test_two_workers_serve_and_each_shows_what_is_emitted_at_the_other(pai
             assert tab.seqs(CHANNEL) == list(range(head + 1, head + 21))
 
 
-async def state_of(tab: Tab) -> dict[str, Any]:
-    """All of a tab's state, as Reflex hands it out."""
-    tab.updates.clear()
-    await tab.event(HYDRATE)
-    await tab.until(lambda: any(len(update.get("delta") or {}) > 5 for update in tab.updates))
-    whole: dict[str, Any] = next(update["delta"] for update in tab.updates if len(update.get("delta") or {}) > 5)
-    return whole
-
-
-def tenant_in(state: dict[str, Any]) -> str:
-    """What a tab's state says of its tenant, which is filled by `load` only."""
-    session = next(fields for name, fields in state.items() if name.endswith("session_state"))
-    return str(next(value for name, value in session.items() if name.startswith("tenant")))
-
-
-@asynccontextmanager
-async def again(tab: Tab, url: str, cookie: str) -> AsyncIterator[Tab]:
-    """The tab once more, with the same token, as its page comes back."""
-    back = Tab(url, cookie)
-    back._url, back.token = tab._url, tab.token
-    back.client.on("new_token", lambda token: setattr(back, "token", token), namespace="/_event")
-    await back.connect("/_event", "/feed")
-    try:
-        yield back
-    finally:
-        await back.client.disconnect()
-
-
 async def test_a_tab_of_a_killed_worker_keeps_its_state_at_another(pair: App) -> None:
     """Its token is still its own, whoever has it on record; and it misses nothing of its feed."""
     cookie = pair.cookie(ADA)
@@ -146,21 +117,18 @@ async def test_a_duplicated_tab_gets_a_state_of_its_own_at_any_worker(pair: App)
         await tab.until(lambda: "Northwind" in str(tab.updates))
 
 
-async def test_a_tab_behind_a_dead_line_gets_its_state_back(pair: App) -> None:
+async def test_a_tab_behind_a_dead_line_gets_its_state_back_at_any_worker(pair: App) -> None:
     """Its old socket is open as far as its worker knows, but nobody answers there."""
     cookie = pair.cookie(ADA)
-    async with AsyncExitStack() as stack:
-        tab, _ = await at_both(stack, pair, cookie)
-        await tab.event(LOAD)
-        await tab.until(lambda: "Northwind" in str(tab.updates))
-        tab.client.eio.ws._response.connection.transport.pause_reading()  # what a laptop's lid does
-        at: set[int] = set()
-        for _ in range(3):
-            async with again(tab, pair.url, cookie) as back:
-                assert back.token == tab.token
-                assert tenant_in(await state_of(back)) == "Northwind"
-                at.add(worker_of(back, pair).pid)
-        tab.client.eio.ws._response.connection.transport.abort()
+    moved: set[bool] = set()
+    async with asyncio.timeout(60):
+        while len(moved) < 2:
+            async with behind_a_dead_line(pair.url, cookie) as tab:
+                left = worker_of(tab, pair).pid
+                async with again(tab, pair.url, cookie) as back:
+                    assert back.token == tab.token
+                    assert tenant_in(await state_of(back)) == "Northwind"
+                    moved.add(worker_of(back, pair).pid != left)
 
 
 async def until_both(app: App) -> None:
@@ -169,3 +137,171 @@ async def until_both(app: App) -> None:
     async with asyncio.timeout(30):
         while len([w for w in workers_of(app) if any(c.status == "LISTEN" for c in w.net_connections("tcp"))]) < 2:
             await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+async def test_feeds_go_on_while_redis_is_away(pair: App, valkey: Valkey, fault: str) -> None:
+    """From the log, for a tab that comes meanwhile, too; handlers wait; no worker dies; all is as before after it."""
+    cookie = pair.cookie(ADA)
+    pids = {worker.pid for worker in workers_of(pair)}
+    take_away, bring_back = {
+        "killed": (valkey.kill, valkey.start),
+        "frozen": (valkey.freeze, valkey.thaw),
+    }[fault]
+    async with AsyncExitStack() as stack:
+        tabs = list(await at_both(stack, pair, cookie))
+        for tab in tabs:
+            await tab.sub(CHANNEL)
+        take_away()
+        for tab in tabs:
+            await tab.until(lambda tab=tab: tab.health and tab.health[-1]["degraded"] == ["provider"])
+        tabs.append(await stack.enter_async_context(open_tab(pair.url, cookie, page="/")))
+        await tabs[-1].sub(CHANNEL)
+        seq = await seq_of_one_more(pair)
+        for tab in tabs:
+            await tab.until(lambda tab=tab: seq in tab.seqs(CHANNEL))
+            assert "Northwind" not in str(tab.updates)
+            await tab.event(LOAD)
+        bring_back()
+        for tab in tabs:
+            await tab.until(lambda tab=tab: tab.health[-1]["degraded"] == [])
+            await tab.until(lambda tab=tab: "Northwind" in str(tab.updates))
+        seq = await seq_of_one_more(pair)
+        for tab in tabs:
+            await tab.until(lambda tab=tab: seq in tab.seqs(CHANNEL))
+            tab.updates.clear()
+            await tab.event(LOAD)
+            await tab.until(lambda tab=tab: tab.updates)
+    assert {worker.pid for worker in workers_of(pair)} == pids
+
+
+async def seq_of_one_more(app: App) -> int:
+    """Emit an event; returns its seq."""
+    [receipt] = await asyncio.to_thread(app.emit, EVENT)
+    channels: Any = receipt["channels"]
+    return int(channels[0]["seq"])
+
+
+async def people_on(tab: Tab) -> dict[str, int]:
+    """Who is on the channel, and with how many tabs."""
+    answer = await tab.call("presence_enter", {"channel": CHANNEL})
+    return {member["name"]: member["tabs"] for member in answer["members"]}
+
+
+async def until_people(tab: Tab, wanted: dict[str, int], *, seconds: float = 20) -> None:
+    """Wait until exactly these are on the channel."""
+    found: dict[str, int] = {}
+    async with asyncio.timeout(seconds):
+        while (found := await people_on(tab)) != wanted:
+            await asyncio.sleep(0.1)
+    assert found == wanted
+
+
+async def test_presence_is_one_across_workers_and_outlives_one(pair: App) -> None:
+    """Both see both; after one worker was killed and its tab is back, nobody is doubled and nobody missing."""
+    async with AsyncExitStack() as stack:
+        ada, _ = await at_both(stack, pair, pair.cookie(ADA))
+        async with asyncio.timeout(30):
+            while True:
+                max_ = await stack.enter_async_context(open_tab(pair.url, pair.cookie(MAX)))
+                if worker_of(max_, pair).pid != worker_of(ada, pair).pid:
+                    break
+        await people_on(max_)
+        await until_people(ada, {"ada": 1, "max": 1})
+        await until_people(max_, {"ada": 1, "max": 1})
+        worker_of(max_, pair).send_signal(signal.SIGKILL)
+        async with asyncio.timeout(5):
+            await max_.client.wait()
+        back = await stack.enter_async_context(again(max_, pair.url, pair.cookie(MAX)))
+        await people_on(back)
+        await until_people(back, {"ada": 1, "max": 1})
+        await until_people(ada, {"ada": 1, "max": 1})
+    await until_both(pair)
+
+
+class Emitter:
+    """Emits without a pause until it is stopped."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._stopped = False
+        self.last = 0
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Emit no more; raises what went wrong."""
+        self._stopped = True
+        await self._task
+
+    async def _run(self) -> None:
+        while not self._stopped:
+            with suppress(httpx.TransportError):  # it was on its way to the worker that ended
+                self.last = await seq_of_one_more(self._app)
+
+
+async def told(tab: Tab, last: int, before: Sequence[int] = ()) -> list[int]:
+    """The seqs that a tab was told, once `last` is among them: those `before`, and what frames brought since."""
+    begun = before[-1] if before else 0
+    await tab.until(lambda: last in before or last in tab.seqs(CHANNEL))
+    return [*before, *(seq for seq in tab.seqs(CHANNEL) if seq > begun)]
+
+
+async def test_a_restarted_worker_costs_no_event(pair: App) -> None:
+    """One after the other ends in order while events come: its tabs go on elsewhere, the other's notice nothing."""
+    cookie = pair.cookie(ADA)
+    emitter = Emitter(pair)
+    for pid in [worker.pid for worker in workers_of(pair)]:
+        async with AsyncExitStack() as stack:
+            tabs = await at_both(stack, pair, cookie)
+            [leaves] = [tab for tab in tabs if worker_of(tab, pair).pid == pid]
+            [stays] = [tab for tab in tabs if tab is not leaves]
+            heads = [(await tab.sub(CHANNEL))["head"] for tab in (stays, leaves)]
+            await asyncio.sleep(0.3)
+            psutil.Process(pid).send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                await leaves.client.wait()
+            back = await stack.enter_async_context(again(leaves, pair.url, cookie))
+            had = leaves.seqs(CHANNEL)
+            answer = await back.sub(CHANNEL, last=had[-1], epoch=leaves.frames[-1]["epoch"])
+            missed = [row["seq"] for row in answer["rows"]]
+            await until_both(pair)
+            last = emitter.last
+            for head, seqs in zip(
+                heads, (await told(stays, last), await told(back, last, [*had, *missed])), strict=True
+            ):
+                assert seqs == list(range(head + 1, seqs[-1] + 1))
+    await emitter.stop()
+
+
+async def test_the_monitor_shows_both_workers(pair: App) -> None:
+    """Whichever of them an admin asks."""
+    async with AsyncExitStack() as stack:
+        for tab in await at_both(stack, pair, pair.cookie(ADA)):
+            async with asyncio.timeout(20):
+                while len((await tab.call("monitor", {"page": "health", "look": True}))["workers"]) != 2:
+                    await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({}, "set REALTIME_PROVIDER to redis, ably or pusher"),
+        ({"REALTIME_PROVIDER": "redis"}, "REDIS_URL is not set"),
+        ({"REALTIME_PROVIDER": "redis", "REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
+        ({"WORKERS": "none"}, "WORKERS"),
+    ],
+)
+def test_several_workers_without_what_they_need_are_refused(environment: dict[str, str], words: str) -> None:
+    """In one sentence that says what to set."""
+    done = run(**{"PORT": str(free_port()), "WORKERS": "2", **environment})
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_several_workers_in_development_are_refused() -> None:
+    """Reflex runs one there."""
+    settings = {"PORT": str(free_port()), "WORKERS": "2", "REALTIME_PROVIDER": "redis", "REDIS_URL": "redis://x"}
+    done = run("--dev", **settings)
+    assert done.returncode == 1
+    assert "--dev runs one worker" in done.stderr
