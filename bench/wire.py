@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import redis.asyncio
@@ -66,7 +66,6 @@ def latency(kind: str, url: str) -> dict[str, float]:
 
 def two_workers(base: Ground, url: str) -> dict[str, Any]:
     """Two workers that both emit on all channels and watch them; what each saw."""
-    ready = []
     with (
         _program("worker", url, base.url, str(base.tenant)) as one,
         _program("worker", url, base.url, str(base.tenant)) as other,
@@ -74,7 +73,7 @@ def two_workers(base: Ground, url: str) -> dict[str, Any]:
         both = (one, other)
         for each in both:
             assert each.stdout is not None
-            ready.append(each.stdout.readline())
+            assert each.stdout.readline() == "ready\n"
         for each in both:
             assert each.stdin is not None
             each.stdin.write("go\n")
@@ -244,7 +243,7 @@ async def worker(url: str, database_url: str, tenant: str) -> None:
         print(json.dumps({"seen": total, "ordered": ordered, "took_s": took, "settled_s": late}), flush=True)
 
 
-PROGRAMS = {
+PROGRAMS: dict[str, Callable[..., Awaitable[None]]] = {
     "bare-publish": bare_publish,
     "bare-hear": bare_hear,
     "ours-publish": ours_publish,
@@ -254,4 +253,5 @@ PROGRAMS = {
 
 if __name__ == "__main__":
     os.environ.setdefault("LOG_LEVEL", "WARNING")
-    uvloop.run(PROGRAMS[sys.argv[1]](*sys.argv[2:]))
+    program: Any = PROGRAMS[sys.argv[1]](*sys.argv[2:])
+    uvloop.run(program)

@@ -56,6 +56,17 @@ def serve(
 
 
 @app.command()
+def build() -> None:
+    """Build the pages, as the start does where they changed; for images."""
+    from realtime_ui.build import build_pages
+
+    try:
+        asyncio.run(build_pages(Path.cwd()))
+    except RuntimeError as error:
+        fail(str(error))
+
+
+@app.command()
 def emit(
     type: Annotated[str, typer.Argument(help="Such as project.updated.")],
     payload: Annotated[str, typer.Argument(help="A JSON object, or - to read it from standard input.")],

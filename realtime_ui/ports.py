@@ -2,8 +2,6 @@
 
 import socket
 
-ADDRESS, PORT = socket.SO_REUSEADDR, socket.SO_REUSEPORT
-
 
 def check(host: str, port: int) -> None:
     """See that nobody has a port.
@@ -13,19 +11,24 @@ def check(host: str, port: int) -> None:
         port: which one.
 
     Raises:
-        OSError: somebody has it, whether they would share it or not.
+        OSError: somebody has it, whether they share it or not, and whether they listen already or not.
     """
-    _bound(host, port, ADDRESS).close()
+    _bound(host, port, socket.SO_REUSEADDR).close()
 
 
 def hold(host: str, port: int) -> socket.socket:
-    """Have a port without listening on it, so that `check` fails for everybody else; only `share` is possible then."""
-    return _bound(host, port, PORT)  # SO_REUSEADDR would let others in while nobody listens
+    """Have a port that was checked, without listening: `check` fails from now on, `share` does not."""
+    try:
+        return _bound(host, port, socket.SO_REUSEPORT)
+    except OSError:
+        # Another program's last connections are remembered there for a minute. To be bound beside them is to let
+        # others be bound, too, until a worker listens.
+        return share(host, port)
 
 
 def share(host: str, port: int) -> socket.socket:
     """A socket to listen with, beside others; the kernel shares connections out among those that listen."""
-    return _bound(host, port, ADDRESS, PORT)
+    return _bound(host, port, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
 
 
 def _bound(host: str, port: int, *options: int) -> socket.socket:

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further origins, separated by commas, that may open sockets and send forms."
     )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1,::1", description="Proxies whose X-Forwarded-For is believed: addresses and networks, with commas."
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Embedded database and secret key.")
     database_url: str = Field("", description="postgresql+psycopg://…; empty starts the embedded PostgreSQL.")
     database_pool: int = Field(10, ge=2, le=100, description="Connections per worker.")

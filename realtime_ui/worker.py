@@ -19,6 +19,7 @@ from uvicorn.importer import import_from_string
 from realtime_ui import ports
 from realtime_ui.hub.fanout import remember_send
 from realtime_ui.runtime import end_streams
+from realtime_ui.settings import load_settings
 
 DRAIN_S = 3
 
@@ -45,6 +46,7 @@ def main(target: str, host: str, port: str) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=load_settings().forwarded_allow_ips,
         timeout_graceful_shutdown=DRAIN_S,
         ws_per_message_deflate=False,  # 41 instead of 15 µs a delivery, for frames that are small anyway
         ws_max_size=1_000_000,
