@@ -17,7 +17,7 @@ from realtime_ui.access.limits import RateLimiter
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock, SystemClock
-from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
+from realtime_ui.core.errors import RealtimeError, Unavailable
 from realtime_ui.core.messages import Event, Json
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
@@ -50,6 +50,7 @@ from realtime_ui.settings import Settings
 logger = logging.getLogger(__name__)
 
 FOREIGN_LIMIT = 1_000
+GAUGES_S = 2.0
 
 
 class Runtime:
@@ -80,7 +81,7 @@ class Runtime:
                 "which starts a database and makes a key where they are missing."
             )
         self.settings = settings
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         client_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         signer = Signer(settings.secret_key)
         self._client_id = client_id
@@ -165,7 +166,7 @@ class Runtime:
         enter(self.retention.stop)
         try:
             await self.provider.connect(self._client_id)
-        except ProviderUnavailable as error:
+        except Unavailable as error:
             logger.warning("The provider is away; feeds go on from the log until it is back: %s", error)
         enter(self.provider.disconnect)
         await self.hub.start()
@@ -191,6 +192,8 @@ class Runtime:
         enter(self.feed.monitor.stop)
         await self._samples.start(self._look)
         enter(self._samples.stop)
+        gauges = asyncio.create_task(self._keep_gauges(), name="gauges")
+        self._stack.callback(gauges.cancel)
         _running.append(self)
         self._stack.callback(_running.remove, self)
         return self
@@ -215,6 +218,24 @@ class Runtime:
             "provider_status": now.provider_status.value,
             "subscriptions": now.subscriptions,
         }
+
+    def set_gauges(self) -> None:
+        """Have the metrics show how this worker stands now."""
+        now = self.health.snapshot()
+        metrics.SOCKETS.set(now.sockets)
+        metrics.STREAMS.set(len(self.streams))
+        metrics.CONNECTIONS_STALE.set(self.feed.heartbeats.stale)
+        metrics.SUBSCRIPTIONS.set(now.subscriptions)
+        metrics.TASKS.set(len(asyncio.all_tasks()))
+        metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)
+        metrics.DATABASE_UP.set(now.database_up)
+        metrics.PROVIDER_UP.set("provider" not in now.degraded)
+
+    async def _keep_gauges(self) -> None:
+        """Set them all the time: another worker may be asked for them."""
+        while True:
+            self.set_gauges()
+            await self._clock.sleep(GAUGES_S)
 
     def _look(self) -> WorkerSample:
         """How this worker stands, in the numbers that a sample has."""

@@ -13,17 +13,20 @@ import time
 from collections.abc import Coroutine
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import fasteners
 import httpx
 
 from realtime_ui import ports
 from realtime_ui.core.errors import DatabaseUnavailable, RealtimeError
+from realtime_ui.core.metrics import SHARED_FOLDER, forget_gauges
 from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.providers.factory import create_realtime_client
+from realtime_ui.providers.redis_line import check_address
 from realtime_ui.settings import Settings
 from realtime_ui.workers import CannotStart, Workers
 
@@ -72,6 +75,9 @@ class Parent:
                 raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
             secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
             self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
+            if self._settings.workers > 1:
+                folder = owned.enter_context(TemporaryDirectory(prefix="realtime-ui-"))
+                self._environment[SHARED_FOLDER] = folder
             keeper = asyncio.create_task(self._keep_database())
             try:
                 if not self._development:
@@ -87,6 +93,8 @@ class Parent:
         settings = self._settings
         try:
             create_realtime_client(settings.realtime_provider, settings)
+            if settings.redis_url:
+                check_address(settings.redis_url)
         except ValueError as error:
             raise CannotStart(str(error)) from error
         if settings.workers == 1:
@@ -171,10 +179,17 @@ class Parent:
 
     async def _serve(self, code: str) -> None:
         """Keep the workers until the end is asked for, and say when the app answers."""
-        ready = asyncio.Event()
+        ready, folder = asyncio.Event(), self._environment.get(SHARED_FOLDER)
         announcing = asyncio.create_task(self._announce(code, ready))
         try:
-            await Workers(self._settings.workers, self._start_worker, ready, self._stopping, say).keep()
+            await Workers(
+                self._settings.workers,
+                self._start_worker,
+                ready,
+                self._stopping,
+                lambda worker: forget_gauges(worker, folder) if folder else None,
+                say,
+            ).keep()
         finally:
             announcing.cancel()
             await asyncio.gather(announcing, return_exceptions=True)

@@ -28,6 +28,7 @@ class Workers:
         start: starts one.
         ready: set once the app has answered; a worker that dies before it again and again ends the start.
         stopping: set when all are to end.
+        buried: told the process id of each that has ended.
         say: tells the terminal.
     """
 
@@ -37,12 +38,14 @@ class Workers:
         start: Callable[[], Awaitable[asyncio.subprocess.Process]],
         ready: asyncio.Event,
         stopping: asyncio.Event,
+        buried: Callable[[int], None],
         say: Callable[[str], None],
     ) -> None:
         self._count = count
         self._start = start
         self._ready = ready
         self._stopping = stopping
+        self._buried = buried
         self._say = say
 
     async def keep(self) -> None:
@@ -74,6 +77,7 @@ class Workers:
                 await ended
                 return
             _signal(worker, signal.SIGKILL)  # what it started and left behind
+            self._buried(worker.pid)
             deaths += 1
             if not self._ready.is_set() and deaths >= TRIES_BEFORE_READY:
                 raise CannotStart("The worker ended again and again before it was ready; see its last words above.")

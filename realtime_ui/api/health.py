@@ -1,9 +1,7 @@
 """`/api/health`, `/api/ready` and `/api/metrics`: for load balancers, operators and Prometheus."""
 
-import asyncio
-
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
@@ -11,7 +9,6 @@ from realtime_ui.access.policy import Action, require
 from realtime_ui.api.identity import Caller
 from realtime_ui.core import metrics
 from realtime_ui.core.status import ConnectionStatus
-from realtime_ui.hub.health import Snapshot
 from realtime_ui.runtime import current
 
 router = APIRouter(tags=["operation"])
@@ -81,18 +78,7 @@ async def ready() -> JSONResponse:
     summary="Metrics for Prometheus",
 )
 async def read_metrics(caller: Caller) -> Response:
-    """What this worker counts, of all tenants together; for an API key with the scope `metrics`."""
+    """What the workers of this machine count, of all tenants together; for an API key with the scope `metrics`."""
     require(caller, Action.METRICS, None)
-    _read_gauges(current().health.snapshot())
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _read_gauges(now: Snapshot) -> None:
-    metrics.SOCKETS.set(now.sockets)
-    metrics.STREAMS.set(len(current().streams))
-    metrics.CONNECTIONS_STALE.set(current().feed.heartbeats.stale)
-    metrics.SUBSCRIPTIONS.set(now.subscriptions)
-    metrics.TASKS.set(len(asyncio.all_tasks()))
-    metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)
-    metrics.DATABASE_UP.set(now.database_up)
-    metrics.PROVIDER_UP.set("provider" not in now.degraded)
+    current().set_gauges()
+    return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

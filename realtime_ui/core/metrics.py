@@ -1,17 +1,31 @@
-"""All metrics of a worker, counted where things happen and given out by `GET /api/metrics`.
+"""All metrics, counted where things happen and given out by `GET /api/metrics`.
 
 Every label has a closed set of values, each made here, so that a series exists before its first event and a
-caller's input never makes one. Gauges that are cheap to read are set when somebody asks (`api/health.py`).
+caller's input never makes one. Several workers count into files of a folder that their parent made, and whichever is
+asked adds them up; the parent names the folder in the variable that prometheus_client looks for.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
 
 from realtime_ui.core.errors import RealtimeError, Unavailable
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _counter(name: str, meaning: str, label: str, *values: str) -> Counter:
@@ -20,6 +34,11 @@ def _counter(name: str, meaning: str, label: str, *values: str) -> Counter:
     for value in values:
         counter.labels(value)
     return counter
+
+
+def _gauge(name: str, meaning: str, together: Literal["livesum", "livemax", "livemin"]) -> Gauge:
+    """A gauge, with what several workers' make together."""
+    return Gauge(name, meaning, multiprocess_mode=together)
 
 
 EMITS = _counter(
@@ -72,14 +91,37 @@ BEAT_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.")
-STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.")
-SUBSCRIPTIONS = Gauge("realtime_subscriptions", "Channels watched, counted for each socket.")
-CONNECTIONS_STALE = Gauge("realtime_connections_stale", "Sockets silent for longer than their channel's timeout.")
-TASKS = Gauge("realtime_tasks", "Tasks on the event loop.")
-HUB_LAG_SECONDS = Gauge("realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.")
-DATABASE_UP = Gauge("realtime_database_up", "1 while the database answers within 2 s, else 0.")
-PROVIDER_UP = Gauge("realtime_provider_up", "1 while the provider is connected, else 0.")
+SOCKETS = _gauge("realtime_sockets", "Sockets open on /feed.", "livesum")
+STREAMS = _gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.", "livesum")
+SUBSCRIPTIONS = _gauge("realtime_subscriptions", "Channels watched, counted for each socket.", "livesum")
+CONNECTIONS_STALE = _gauge(
+    "realtime_connections_stale", "Sockets silent for longer than their channel's timeout.", "livesum"
+)
+TASKS = _gauge("realtime_tasks", "Tasks on the event loop.", "livesum")
+HUB_LAG_SECONDS = _gauge(
+    "realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.", "livemax"
+)
+DATABASE_UP = _gauge("realtime_database_up", "1 while the database answers within 2 s, else 0.", "livemin")
+PROVIDER_UP = _gauge("realtime_provider_up", "1 while the provider is connected, else 0.", "livemin")
+
+
+def exposition() -> bytes:
+    """All of it as Prometheus reads it, of all workers of this machine."""
+    if SHARED_FOLDER not in os.environ:
+        return generate_latest()
+    together = CollectorRegistry()
+    multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
+
+
+def forget_gauges(worker: int, folder: str) -> None:
+    """What a worker that has ended showed is so no more; what it counted stays.
+
+    Args:
+        worker: its process id.
+        folder: where the workers count.
+    """
+    multiprocess.mark_process_dead(worker, folder)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from redis.asyncio.connection import parse_url
-
 from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, Unavailable
 from realtime_ui.core.messages import Json
 from realtime_ui.core.status import ConnectionStatus
@@ -30,7 +28,7 @@ from realtime_ui.providers.base import (
     guarded,
     logger,
 )
-from realtime_ui.providers.redis_line import Command, Line, in_our_words
+from realtime_ui.providers.redis_line import Command, Line, check_address, in_our_words
 from realtime_ui.providers.redis_scripts import LEAVE, LOOK, PUT
 
 WIRE, CHANGES = "realtime-ui:wire:", "realtime-ui:presence:"
@@ -60,10 +58,7 @@ class RedisProvider(RealtimeProvider):
         super().__init__()
         if not url:
             raise ValueError("REDIS_URL is not set; the provider redis needs it, such as redis://localhost:6379.")
-        try:
-            parse_url(url)
-        except ValueError:  # whose text may hold the password
-            raise ValueError("REDIS_URL is not an address such as redis://USER:PASSWORD@HOST:6379.") from None
+        check_address(url)
         self._url = url
         self._lease_s = lease_s
         self._client_id = ""
@@ -118,7 +113,8 @@ class RedisProvider(RealtimeProvider):
         """Detach from a channel."""
         self._note(WIRE + channel, None)
         if self._callbacks.pop(channel, None) and self.is_connected:
-            await self._hears.ask(("UNSUBSCRIBE", WIRE + channel))
+            with suppress(ProviderUnavailable):  # the next connection does not subscribe to it
+                await self._hears.ask(("UNSUBSCRIBE", WIRE + channel))
 
     async def publish(self, channel: str, *messages: WireMessage) -> None:
         """Send messages, without waiting for what others have under way."""

@@ -35,6 +35,18 @@ REFUSALS: dict[type[Exception], str] = {
 """Somebody has to change something; the most special classes first. All else is `ProviderUnavailable`."""
 
 
+def check_address(url: str) -> None:
+    """See that a URL names a Redis.
+
+    Raises:
+        ValueError: it does not; the message names the setting.
+    """
+    try:
+        parse_url(url)
+    except ValueError:  # whose text may hold the password
+        raise ValueError("REDIS_URL is not an address such as redis://USER:PASSWORD@HOST:6379.") from None
+
+
 def in_our_words(cause: Exception) -> Unavailable:
     """One of our errors for whatever redis-py or the network raises, with that as its cause."""
     found = next((words for kind, words in REFUSALS.items() if isinstance(_root(cause), kind)), None)

@@ -19,7 +19,7 @@ from engineio.packet import Packet as EnginePacket
 from reflex.state import BaseState
 from reflex.utils.token_manager import LocalTokenManager, RedisTokenManager, SocketRecord, TokenManager
 
-from realtime_ui.hub.fanout import hang_up
+from realtime_ui.hub.fanout import DirectWebSocket, hang_up
 from realtime_ui.hub.feed import EVENT_NAMESPACE
 from realtime_ui.providers.redis_client import be_patient
 
@@ -65,13 +65,16 @@ class _Sockets:
         socket = self._server.eio.sockets.get(engine_id)
         if socket is None or socket.closed:
             return False
+        if not hasattr(socket, "direct"):  # it came before the runtime ran
+            return True
+        line: DirectWebSocket = socket.direct
         asked = time.monotonic()
         await socket.send(EnginePacket(PING))
         while time.monotonic() < asked + ANSWER_S:
             await asyncio.sleep(STEP_S)
             if socket.closed:
                 return False
-            if socket.direct.heard > asked:
+            if line.heard > asked:
                 return True
         await hang_up(socket)
         return False

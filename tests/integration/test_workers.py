@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.app import App, free_port, until_it_answers
+from tests.app import App, command, free_port, until_it_answers
 from tests.integration.test_serve import run
 from tests.integration.test_tokens import LOAD, again, behind_a_dead_line, state_of, tenant_in
 from tests.tab import Tab, open_tab
@@ -282,12 +282,52 @@ async def test_the_monitor_shows_both_workers(pair: App) -> None:
                     await asyncio.sleep(0.2)
 
 
+async def counted(app: App, key: str) -> dict[str, float]:
+    """All series of the metrics, as some worker gives them out."""
+    async with httpx.AsyncClient(base_url=app.url, headers={"Authorization": f"Bearer {key}"}) as http:
+        text = (await http.get("/api/metrics")).raise_for_status().text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+async def test_metrics_are_of_all_workers_whichever_is_asked(pair: App) -> None:
+    """Counters go on over the death of a worker; what it had open is not counted any more."""
+    key = await asyncio.to_thread(
+        command, pair.database_url, "keys", "add", "scraper", "--tenant", "Northwind", "--scope", "metrics"
+    )
+    emits, sockets = 'realtime_emits_total{outcome="stored"}', "realtime_sockets"
+    tabs: list[Tab] = []
+
+    async def shown() -> None:
+        open_now = sum(tab.client.connected for tab in tabs)
+        async with asyncio.timeout(10):  # each worker sets its gauges every two seconds
+            while {(await counted(pair, key))[sockets] for _ in range(5)} != {open_now}:
+                await asyncio.sleep(0.2)
+
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(30):
+            while len({worker_of(tab, pair).pid for tab in tabs}) < 2:
+                tabs.append(await stack.enter_async_context(open_tab(pair.url, pair.cookie(ADA))))
+        await shown()
+        before = (await counted(pair, key))[emits]
+        for _ in range(10):
+            await seq_of_one_more(pair)
+        assert {(await counted(pair, key))[emits] for _ in range(10)} == {before + 10}
+        worker_of(tabs[0], pair).send_signal(signal.SIGKILL)
+        async with asyncio.timeout(5):
+            await tabs[0].client.wait()
+        await until_both(pair)
+        await shown()
+        assert (await counted(pair, key))[emits] == before + 10
+
+
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
         ({}, "set REALTIME_PROVIDER to redis, ably or pusher"),
         ({"REALTIME_PROVIDER": "redis"}, "REDIS_URL is not set"),
         ({"REALTIME_PROVIDER": "redis", "REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
+        ({"WORKERS": "1", "REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
         ({"WORKERS": "none"}, "WORKERS"),
     ],
 )
