@@ -8,6 +8,7 @@ was killed, or its network went away. So the worker that has it asks the browser
 import asyncio
 import json
 import logging
+import pickle
 import time
 import uuid
 from contextlib import suppress
@@ -35,6 +36,7 @@ STEP_S = 0.02
 RENEW_S = 120.0
 RETRY_S = 1.0
 PORTION = 100
+DELETE_THIS = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 ASKED, ANSWERED = "realtime-ui:tabs:", "realtime-ui:tab:"
 """What a Redis channel begins with, on which a worker is asked for a tab; and the key of an answer."""
 
@@ -103,7 +105,8 @@ class OwnTokens(LocalTokenManager):
         held = self.token_to_socket.get(token)
         if held and held.sid != sid and not await self._sockets.is_there(held.sid):
             await _until_forgotten(self, token, held.sid)
-            await self.disconnect_token(token, held.sid)
+            if self.token_to_socket.get(token) == held:  # else somebody came back quicker
+                await self.disconnect_token(token, held.sid)
         return await super().link_token_to_sid(token, sid)
 
 
@@ -129,11 +132,19 @@ class SharedTokens(RedisTokenManager):
             ]
         try:
             async with asyncio.timeout(PATIENCE_S):
-                if await self.redis.exists(self._get_redis_key(token)):
-                    await self._make_way(token, sid)
-                return await super().link_token_to_sid(token, sid)
-        except TimeoutError:  # Redis is away: feeds need no state, and handlers wait for it
+                self._ensure_socket_record_task()
+                await self._make_way(token)
+                own = SocketRecord(instance_id=self.instance_id, sid=sid)
+                new_token = None if await self._claim(token, own) else str(uuid.uuid4())
+                if new_token:
+                    await self._claim(new_token, own)
+        except Exception as error:  # feeds need no state, and handlers wait for a Redis that is away
+            if not isinstance(error, TimeoutError):
+                logger.warning("Redis refuses to say whether a tab is somewhere else: %s", error)
             return await LocalTokenManager.link_token_to_sid(self, token, sid)
+        self.token_to_socket[new_token or token] = own
+        self.sid_to_token[sid] = new_token or token
+        return new_token
 
     async def disconnect_all(self) -> None:
         """Forget this worker's tabs at its end; where Redis is away, whoever they come back to finds them gone."""
@@ -149,15 +160,23 @@ class SharedTokens(RedisTokenManager):
         self._tasks = []
         await super().close()
 
-    async def _make_way(self, token: str, sid: str) -> None:
-        """Forget the socket that has a token, unless its tab is there."""
-        held = await self._fetch_socket_record(token)
-        if held is None:  # a socket of this worker that is gone already
-            await self.redis.delete(self._get_redis_key(token))
+    async def _claim(self, token: str, own: SocketRecord) -> bool:
+        """Put a token on record for a socket, unless it is for another one."""
+        key, record = self._get_redis_key(token), pickle.dumps(own)
+        return bool(await self.redis.set(key, record, ex=self.token_expiration, nx=True))
+
+    async def _make_way(self, token: str) -> None:
+        """Forget the socket that has a token on record, unless its tab is there."""
+        key = self._get_redis_key(token)
+        record = await self.redis.get(key)
+        if record is None:
             return
-        if held.sid == sid or await self._is_there(token, held):
-            return
-        await self._forget(token, held)
+        held = await self._fetch_socket_record(token)  # None: a socket of this worker that is gone already
+        if held is not None:
+            if await self._is_there(token, held):
+                return
+            await self._forget(token, held)
+        await cast("Any", self.redis.eval(DELETE_THIS, 1, key, record))  # not that of somebody who came back quicker
 
     async def _is_there(self, token: str, held: SocketRecord) -> bool:
         if held.instance_id == self.instance_id:
@@ -170,22 +189,23 @@ class SharedTokens(RedisTokenManager):
         return found is not None and found[1] == b"1"  # a worker that does not answer has lost its tabs
 
     async def _forget(self, token: str, held: SocketRecord) -> None:
+        """Have nothing of a socket here any more."""
         if held.instance_id == self.instance_id:
             await _until_forgotten(self, token, held.sid)
         if self.token_to_socket.get(token) == held:
             del self.token_to_socket[token]
         if self.sid_to_token.get(held.sid) == token:
             del self.sid_to_token[held.sid]
-        await self.redis.delete(self._get_redis_key(token))
 
     async def _answer_for_ever(self) -> None:
         while True:
             try:
                 async with self.redis.pubsub() as pubsub:
                     await pubsub.subscribe(ASKED + self.instance_id)
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            await self._answer(json.loads(message["data"]))
+                    async with asyncio.TaskGroup() as answers:
+                        async for message in pubsub.listen():
+                            if message["type"] == "message":
+                                answers.create_task(self._answer(json.loads(message["data"])))
             except Exception as error:
                 logger.debug("Other workers cannot ask for tabs now: %r", error)
             await asyncio.sleep(RETRY_S)

@@ -1,8 +1,10 @@
 """Whose state a tab has: its own, for as long as it may come back; never that of a tab that is still there."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
 import redis.asyncio
 import reflex as rx
@@ -68,6 +70,14 @@ async def test_a_tab_behind_a_dead_line_gets_its_state_back(app: App) -> None:
         assert tenant_in(await state_of(back)) == "Northwind"
 
 
+async def test_of_two_that_come_back_at_once_one_has_the_state(app: App) -> None:
+    """Both find nobody there; they must not share a token."""
+    cookie = app.cookie(ADA)
+    async with behind_a_dead_line(app.url, cookie) as tab, AsyncExitStack() as stack:
+        backs = await asyncio.gather(*(stack.enter_async_context(again(tab, app.url, cookie)) for _ in range(2)))
+        assert sorted(back.token == tab.token for back in backs) == [False, True]
+
+
 async def test_a_duplicated_tab_gets_a_state_of_its_own(app: App) -> None:
     """The first one answers when it is asked whether it is there, and keeps its token."""
     cookie = app.cookie(ADA)
@@ -83,8 +93,8 @@ async def test_a_duplicated_tab_gets_a_state_of_its_own(app: App) -> None:
 async def test_an_open_tabs_state_is_kept_for_as_long_as_it_is_open() -> None:
     """Reflex would let it go some minutes after the last change; a record that Redis forgot is there again."""
     with Valkey.running() as server:
-        client = redis.asyncio.Redis.from_url(server.url)
-        tokens = SharedTokens(client, _Sockets(rx.App()))
+        client, sockets = redis.asyncio.Redis.from_url(server.url), _Sockets(cast(rx.App, SimpleNamespace(sio=None)))
+        tokens = SharedTokens(client, sockets)
         tokens.token_to_socket["open"] = SocketRecord(instance_id=tokens.instance_id, sid="sid")
         states = [f"{token}_{rx.State.get_full_name()}" for token in ("open", "closed")]
         for state in states:

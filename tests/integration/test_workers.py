@@ -131,6 +131,16 @@ async def test_a_tab_behind_a_dead_line_gets_its_state_back_at_any_worker(pair: 
                     moved.add(worker_of(back, pair).pid != left)
 
 
+async def test_of_two_that_come_back_at_once_one_has_the_state(pair: App) -> None:
+    """Whichever workers they come back to."""
+    cookie = pair.cookie(ADA)
+    for _ in range(3):
+        async with behind_a_dead_line(pair.url, cookie) as tab, AsyncExitStack() as stack:
+            back = [stack.enter_async_context(again(tab, pair.url, cookie)) for _ in range(2)]
+            tokens = [each.token for each in await asyncio.gather(*back)]
+            assert sorted(token == tab.token for token in tokens) == [False, True]
+
+
 async def until_both(app: App) -> None:
     """Wait until both workers serve again."""
     await until_it_answers(app.url)
