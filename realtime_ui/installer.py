@@ -20,6 +20,7 @@ from realtime_ui.runtime import Runtime
 from realtime_ui.settings import load_settings
 from realtime_ui.states.presence import PresenceSinks
 from realtime_ui.states.sinks import StateSinks
+from realtime_ui.states.tokens import keep_tokens
 
 
 def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
@@ -39,6 +40,7 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     server.eio.cors_allowed_origins = "*"
 
     _trace_where_asked()
+    keep_tokens(app)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:

@@ -53,6 +53,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_PATIENCE_S = 1.0
 """How long the start waits for the provider; then feeds begin from the log alone."""
+GAUGES_S = 2.0
 
 
 class Runtime:
@@ -83,7 +84,7 @@ class Runtime:
                 "which starts a database and makes a key where they are missing."
             )
         self.settings = settings
-        clock = clock or SystemClock()
+        self._clock = clock = clock or SystemClock()
         client_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         signer = Signer(settings.secret_key)
         self._client_id = client_id
@@ -161,7 +162,7 @@ class Runtime:
                 seconds=settings.stream_seconds,
             ),
         )
-        self.health = Health(self.database.ping, self.provider, self.hub, self.feed, self.set_gauges, clock)
+        self.health = Health(self.database.ping, self.provider, self.hub, self.feed, clock)
 
     async def __aenter__(self) -> "Runtime":
         """Start everything, the lowest first."""
@@ -204,6 +205,8 @@ class Runtime:
         enter(self.feed.monitor.stop)
         await self._samples.start(self._look)
         enter(self._samples.stop)
+        gauges = asyncio.create_task(self._keep_gauges(), name="gauges")
+        self._stack.callback(gauges.cancel)
         _running.append(self)
         self._stack.callback(_running.remove, self)
         return self
@@ -240,7 +243,7 @@ class Runtime:
         }
 
     def set_gauges(self) -> None:
-        """Tell the metrics how this worker stands."""
+        """Have the metrics show how this worker stands now."""
         now = self.health.snapshot()
         metrics.SOCKETS.set(now.sockets)
         metrics.STREAMS.set(len(self.streams))
@@ -250,6 +253,12 @@ class Runtime:
         metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)
         metrics.DATABASE_UP.set(now.database_up)
         metrics.PROVIDER_UP.set("provider" not in now.degraded)
+
+    async def _keep_gauges(self) -> None:
+        """Set them all the time: another worker may be asked for them."""
+        while True:
+            self.set_gauges()
+            await self._clock.sleep(GAUGES_S)
 
     def _look(self) -> WorkerSample:
         """How this worker stands, in the numbers that a sample has."""

@@ -1,43 +1,39 @@
-"""The parent process: keeps the database and a worker alive, migrates, builds the pages, ends it all.
+"""The parent process: keeps the database and the workers alive, migrates, builds the pages, ends it all.
 
-It serves nothing itself. The worker is uvicorn with the Reflex app; one that dies is started again after a
-pause that doubles while it keeps dying, and so is an embedded database. SIGTERM and Ctrl-C end everything
-within 10 s, open tabs or not.
+It serves nothing itself. A worker is uvicorn with the Reflex app; one that dies is started again, and so is an
+embedded database. SIGTERM and Ctrl-C end everything within 10 s, open tabs or not.
 """
 
 import asyncio
 import os
 import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import Coroutine
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import fasteners
 import httpx
 
+from realtime_ui import ports
 from realtime_ui.core.errors import DatabaseUnavailable, ProviderRefused, RealtimeError
+from realtime_ui.core.metrics import SHARED_FOLDER, forget_gauges
 from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
 from realtime_ui.providers.factory import create_realtime_client
+from realtime_ui.providers.redis_line import check_address
 from realtime_ui.settings import Settings
+from realtime_ui.workers import CannotStart, Workers
 
-STOP_S = 6.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
-HEALTHY_S = 20.0
-TRIES_BEFORE_READY = 4
 PORT_PATIENCE_S = 3.0
 DATABASE_INTERVAL_S = 0.25
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
-
-
-class CannotStart(Exception):
-    """Why the start ends here, in one sentence for the terminal."""
 
 
 class Parent:
@@ -56,7 +52,6 @@ class Parent:
         self._environment: dict[str, str] = {}
         self._database: EmbeddedPostgres | None = None
         self._stopping = asyncio.Event()
-        self._ready = False
 
     async def run(self) -> None:
         """Start everything, keep it running, and end it at SIGTERM, Ctrl-C or `CannotStart`.
@@ -70,7 +65,8 @@ class Parent:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
             loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         with ExitStack() as owned:
-            await self._wait_for_port()
+            self._check_settings()
+            await self._take_port(owned)
             await self._try_provider()
             url = self._settings.database_url or self._start_database(owned)
             try:
@@ -80,39 +76,60 @@ class Parent:
                 raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
             secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
             self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
+            if self._settings.workers > 1:
+                folder = owned.enter_context(TemporaryDirectory(prefix="realtime-ui-"))
+                self._environment[SHARED_FOLDER] = folder
             keeper = asyncio.create_task(self._keep_database())
             try:
                 if not self._development:
                     await self._unless_stopping(self._build())
                 if not self._stopping.is_set():
-                    await self._keep_worker(code)
+                    await self._serve(code)
             finally:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
 
-    async def _wait_for_port(self) -> None:
-        """See whether the port can be had; one that a dying process still holds is waited for."""
+    def _check_settings(self) -> None:
+        """End the start where settings do not go together."""
+        settings = self._settings
+        try:
+            create_realtime_client(settings.realtime_provider, settings)
+            if settings.redis_url:
+                check_address(settings.redis_url)
+        except ValueError as error:
+            raise CannotStart(str(error)) from error
+        if settings.workers == 1:
+            return
+        if self._development:
+            raise CannotStart(f"WORKERS is {settings.workers}, and --dev runs one worker; leave WORKERS unset with it.")
+        if settings.realtime_provider in ("memory", "mock"):
+            raise CannotStart(
+                f"WORKERS is {settings.workers}, and the provider {settings.realtime_provider} carries messages inside "
+                "one; set REALTIME_PROVIDER to redis, ably or pusher."
+            )
+        if not settings.redis_url:
+            raise CannotStart(f"WORKERS is {settings.workers}, and tabs move between them; set REDIS_URL.")
+
+    async def _take_port(self, owned: ExitStack) -> None:
+        """Hold the port for the workers, who listen on it; one that a dying process still holds is waited for."""
         give_up_at = time.monotonic() + PORT_PATIENCE_S
         while not self._stopping.is_set():
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((self._settings.host, self._settings.port))
-                    return
-                except OSError as error:
-                    if time.monotonic() > give_up_at:
-                        raise CannotStart(
-                            f"Port {self._settings.port} on {self._settings.host} is not free ({error.strerror}); "
-                            "set PORT to another one."
-                        ) from error
+            try:
+                ports.check(self._settings.host, self._settings.port)
+                if not self._development:  # which listens by itself, and does not share
+                    owned.enter_context(ports.hold(self._settings.host, self._settings.port))
+                return
+            except OSError as error:
+                if time.monotonic() > give_up_at:
+                    raise CannotStart(
+                        f"Port {self._settings.port} on {self._settings.host} is not free ({error.strerror}); "
+                        "set PORT to another one."
+                    ) from error
             await asyncio.sleep(0.1)
 
     async def _try_provider(self) -> None:
         """See whether the provider takes us; one that is only away is no reason not to start."""
-        try:
-            provider = create_realtime_client(self._settings.realtime_provider, self._settings)
-        except ValueError as error:
-            raise CannotStart(str(error)) from error
+        provider = create_realtime_client(self._settings.realtime_provider, self._settings)
         try:
             await provider.connect("start")
         except ProviderRefused as error:
@@ -173,28 +190,22 @@ class Parent:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    async def _keep_worker(self, code: str) -> None:
-        pause, deaths = BACKOFF_MIN_S, 0
-        while not self._stopping.is_set():
-            started = time.monotonic()
-            worker = await self._start_worker()
-            watch = asyncio.create_task(self._announce(code))
-            ended, stopping = asyncio.create_task(worker.wait()), asyncio.create_task(self._stopping.wait())
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            watch.cancel()
-            stopping.cancel()
-            if not ended.done():
-                await _end(worker)
-                return
-            _signal(worker, signal.SIGKILL)  # what it started and left behind
-            deaths += 1
-            if not self._ready and deaths >= TRIES_BEFORE_READY:
-                raise CannotStart("The worker ended again and again before it was ready; see its last words above.")
-            if time.monotonic() - started > HEALTHY_S:
-                pause = BACKOFF_MIN_S
-            say(f"Worker     ended with {worker.returncode}; starting again in {pause:g} s")
-            await _either(self._stopping, pause)
-            pause = min(pause * 2, BACKOFF_MAX_S)
+    async def _serve(self, code: str) -> None:
+        """Keep the workers until the end is asked for, and say when the app answers."""
+        ready, folder = asyncio.Event(), self._environment.get(SHARED_FOLDER)
+        announcing = asyncio.create_task(self._announce(code, ready))
+        try:
+            await Workers(
+                self._settings.workers,
+                self._start_worker,
+                ready,
+                self._stopping,
+                lambda worker: forget_gauges(worker, folder) if folder else None,
+                say,
+            ).keep()
+        finally:
+            announcing.cancel()
+            await asyncio.gather(announcing, return_exceptions=True)
 
     async def _start_worker(self) -> asyncio.subprocess.Process:
         settings = self._settings
@@ -209,16 +220,13 @@ class Parent:
 
         command = (sys.executable, "-m", "realtime_ui.worker", app_target(), settings.host, str(settings.port))
         environment = {**os.environ, **self._environment, **serving_environment()}
-        # A session of its own: Ctrl-C reaches the parent alone, which ends the worker in order.
         # The worker lives as long as its standard input is open.
         return await asyncio.create_subprocess_exec(
             *command, cwd=self._root, env=environment, start_new_session=True, stdin=asyncio.subprocess.PIPE
         )
 
-    async def _announce(self, code: str) -> None:
+    async def _announce(self, code: str, ready: asyncio.Event) -> None:
         """Say where the app is as soon as it answers."""
-        if self._ready:
-            return
         host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host  # noqa: S104
         port = DEVELOPMENT_PORT if self._development else self._settings.port
         async with httpx.AsyncClient() as client:
@@ -229,7 +237,7 @@ class Parent:
                 except httpx.TransportError:
                     pass
                 await asyncio.sleep(0.1)
-        self._ready = True
+        ready.set()
         say(f"Ready      {self._settings.url}")
         if code:
             say(f"First start: open {self._settings.url}/set-up and enter the code {code}")
@@ -253,25 +261,3 @@ async def _setup_code(url: str) -> str:
         await database.close()
     letters = [secrets.choice(CODE_LETTERS) for _ in range(8)]
     return "".join(letters[:4]) + "-" + "".join(letters[4:])
-
-
-async def _end(worker: asyncio.subprocess.Process) -> None:
-    """Ask the worker's whole session to end; make it after `STOP_S` seconds."""
-    _signal(worker, signal.SIGTERM)
-    try:
-        await asyncio.wait_for(worker.wait(), STOP_S)
-    except TimeoutError:
-        say("Worker     did not end in time and is killed")
-    _signal(worker, signal.SIGKILL)  # stragglers of its session, too
-    await worker.wait()
-
-
-def _signal(worker: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.pid, number)
-
-
-async def _either(event: asyncio.Event, seconds: float) -> None:
-    """Wait until the event or for `seconds` seconds, whichever is first."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

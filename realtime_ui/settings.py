@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further origins, separated by commas, that may open sockets and send forms."
     )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1,::1", description="Proxies whose X-Forwarded-For is believed: addresses and networks, with commas."
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Embedded database and secret key.")
     database_url: str = Field("", description="postgresql+psycopg://…; empty starts the embedded PostgreSQL.")
     database_pool: int = Field(10, ge=2, le=100, description="Connections per worker.")
@@ -49,7 +52,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Worker processes; more than one need REDIS_URL.")
     realtime_provider: str = Field("memory", description="Which provider carries messages: see providers/factory.py.")
 
-    redis_url: str = Field("", description="redis://… or rediss://…: the provider redis, and several workers' state.")
+    redis_url: str = Field("", description="redis://… or rediss://…: for the provider redis, and for tabs' states.")
 
     ably_api_key: str = Field("", description="APP.KEY:SECRET, from the Ably dashboard; needs all capabilities.")
     ably_endpoint: str = Field("", description="A server other than Ably's own: HOST or HOST:PORT/.")

@@ -16,8 +16,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.importer import import_from_string
 
+from realtime_ui import ports
 from realtime_ui.hub.fanout import remember_send
 from realtime_ui.runtime import end_streams
+from realtime_ui.settings import load_settings
 
 DRAIN_S = 3
 
@@ -41,18 +43,17 @@ def main(target: str, host: str, port: str) -> None:
     config = uvicorn.Config(
         create,
         factory=True,
-        host=host,
-        port=int(port),
         log_level="warning",
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=load_settings().forwarded_allow_ips,
         timeout_graceful_shutdown=DRAIN_S,
         ws_per_message_deflate=False,  # 41 instead of 15 µs a delivery, for frames that are small anyway
         ws_max_size=1_000_000,
     )
     server = Server(config)
-    with suppress(KeyboardInterrupt):
-        server.run()
+    with suppress(KeyboardInterrupt), ports.share(host, int(port)) as own:
+        server.run(sockets=[own])
     if not server.started:
         sys.exit(1)
 

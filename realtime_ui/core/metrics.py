@@ -1,13 +1,14 @@
-"""All metrics of a worker, counted where things happen and given out by `GET /api/metrics`.
+"""All metrics, counted where things happen and given out by `GET /api/metrics`.
 
 Every label has a closed set of values, each made here, so that a series exists before its first event and a
-caller's input never makes one. Several workers of one machine count together: each in files of its own in the folder
-that the parent made (`PROMETHEUS_MULTIPROC_DIR`), which whoever is asked adds up. Gauges are set once a second.
+caller's input never makes one. Several workers count into files of a folder that their parent made, and whichever is
+asked adds them up; the parent names the folder in the variable that prometheus_client looks for.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,12 +17,15 @@ from prometheus_client import (
     Histogram,
     disable_created_metrics,
     generate_latest,
+    multiprocess,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from realtime_ui.core.errors import RealtimeError, Unavailable
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _counter(name: str, meaning: str, label: str, *values: str) -> Counter:
@@ -30,6 +34,11 @@ def _counter(name: str, meaning: str, label: str, *values: str) -> Counter:
     for value in values:
         counter.labels(value)
     return counter
+
+
+def _gauge(name: str, meaning: str, together: Literal["livesum", "livemax", "livemin"]) -> Gauge:
+    """A gauge, with what several workers' make together."""
+    return Gauge(name, meaning, multiprocess_mode=together)
 
 
 EMITS = _counter(
@@ -89,24 +98,37 @@ BEAT_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
-SOCKETS = Gauge("realtime_sockets", "Sockets open on /feed.", multiprocess_mode="livesum")
-STREAMS = Gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.", multiprocess_mode="livesum")
-SUBSCRIPTIONS = Gauge(
-    "realtime_subscriptions", "Channels watched, counted for each socket.", multiprocess_mode="livesum"
+SOCKETS = _gauge("realtime_sockets", "Sockets open on /feed.", "livesum")
+STREAMS = _gauge("realtime_streams", "Server-Sent Events streams open on /api/stream.", "livesum")
+SUBSCRIPTIONS = _gauge("realtime_subscriptions", "Channels watched, counted for each socket.", "livesum")
+CONNECTIONS_STALE = _gauge(
+    "realtime_connections_stale", "Sockets silent for longer than their channel's timeout.", "livesum"
 )
-CONNECTIONS_STALE = Gauge(
-    "realtime_connections_stale", "Sockets silent for longer than their channel's timeout.", multiprocess_mode="livesum"
+TASKS = _gauge("realtime_tasks", "Tasks on the event loop.", "livesum")
+HUB_LAG_SECONDS = _gauge(
+    "realtime_hub_lag_seconds", "How long some watched channel has been behind what is known.", "livemax"
 )
-TASKS = Gauge("realtime_tasks", "Tasks on the event loop.", multiprocess_mode="livesum")
-HUB_LAG_SECONDS = Gauge(
-    "realtime_hub_lag_seconds",
-    "How long some watched channel has been behind what is known.",
-    multiprocess_mode="livemax",
-)
-DATABASE_UP = Gauge(
-    "realtime_database_up", "1 while the database answers within 2 s, else 0.", multiprocess_mode="livemin"
-)
-PROVIDER_UP = Gauge("realtime_provider_up", "1 while the provider is connected, else 0.", multiprocess_mode="livemin")
+DATABASE_UP = _gauge("realtime_database_up", "1 while the database answers within 2 s, else 0.", "livemin")
+PROVIDER_UP = _gauge("realtime_provider_up", "1 while the provider is connected, else 0.", "livemin")
+
+
+def exposition() -> bytes:
+    """All of it as Prometheus reads it, of all workers of this machine."""
+    if SHARED_FOLDER not in os.environ:
+        return generate_latest()
+    together = CollectorRegistry()
+    multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
+
+
+def forget_gauges(worker: int, folder: str) -> None:
+    """What a worker that has ended showed is so no more; what it counted stays.
+
+    Args:
+        worker: its process id.
+        folder: where the workers count.
+    """
+    multiprocess.mark_process_dead(worker, folder)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
@@ -134,12 +156,3 @@ def total(counter: Counter, *values: str) -> int:
 def outcome_of(error: RealtimeError) -> str:
     """Whether an emit was refused for what it is, or could not be stored for now."""
     return "unavailable" if isinstance(error, Unavailable) else "refused"
-
-
-def exposition() -> bytes:
-    """All metrics in Prometheus's text format: this worker's, or those of all workers of the machine."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return generate_latest()
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)

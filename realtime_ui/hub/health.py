@@ -78,7 +78,6 @@ class Health:
         provider: the wire.
         hub: knows how far behind it is.
         feed: knows its sockets, and tells them.
-        set_gauges: tells the metrics, once a second.
         clock: tells the time.
     """
 
@@ -88,14 +87,12 @@ class Health:
         provider: RealtimeProvider,
         hub: RealtimeHub,
         feed: Tabs,
-        set_gauges: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._ping = ping
         self._provider = provider
         self._hub = hub
         self._feed = feed
-        self._set_gauges = set_gauges
         self._clock = clock
         self._database_up = True
         self._since = self._asked_at = clock.monotonic()
@@ -160,7 +157,6 @@ class Health:
         elif self._clock.monotonic() - self._asked_at >= PATIENCE_S:
             self._note(database_up=False)
         self._tell()
-        self._set_gauges()
 
     def _ask(self) -> None:
         """Ask the database, in a task of its own: one that is frozen must not hold up the watch."""

@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.memory import MemoryProvider
+from realtime_ui.providers.redis import RedisProvider
 from realtime_ui.settings import Settings
 
 ENTRY_POINT_GROUP = "realtime_ui.providers"
@@ -22,6 +23,7 @@ _BUILT_IN: dict[str, ProviderFactory] = {
     "ably": _ably,
     "memory": lambda settings: MemoryProvider(),
     "mock": lambda settings: MemoryProvider(),
+    "redis": lambda settings: RedisProvider(settings.redis_url),
 }
 
 
@@ -34,7 +36,8 @@ def create_realtime_client(name: str, settings: Settings) -> RealtimeProvider:
         settings: handed to it.
 
     Raises:
-        ValueError: no provider has that name; the message lists those that exist.
+        ValueError: no provider has that name, and the message lists those that exist; or one of its settings is
+            missing or malformed, and the message names it.
     """
     if name in _BUILT_IN:
         return _BUILT_IN[name](settings)

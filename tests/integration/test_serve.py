@@ -165,10 +165,10 @@ def test_ctrl_c_ends_it_too(own_process: Process) -> None:
     assert not (Path(own_process.environment["DATA_DIR"]) / "postgres" / "postmaster.pid").exists()
 
 
-def run(**environment: str) -> "subprocess.CompletedProcess[str]":
+def run(*options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Start the app, expecting it to refuse."""
     return subprocess.run(
-        [sys.executable, "-m", "realtime_ui", "serve"],
+        [sys.executable, "-m", "realtime_ui", "serve", *options],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

@@ -7,6 +7,7 @@ from typing import Protocol
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.memory import MemoryNetwork, MemoryProvider
 from tests.conformance.wires.ably import ably
+from tests.conformance.wires.redis import redis
 
 
 class Wire(Protocol):
@@ -58,5 +59,6 @@ async def memory() -> AsyncIterator[Wire]:
 WIRES: dict[str, Callable[[], AbstractAsyncContextManager[Wire]]] = {
     "memory": memory,
     "ably": ably,
+    "redis": redis,
 }
 """Every wire by name; a third party adds its own and runs the suite."""

@@ -40,7 +40,7 @@ class Desk:
 async def begin(stage: Stage) -> tuple[Desk, Health]:
     """A health that watches."""
     desk = Desk()
-    health = Health(desk.ping, stage.provider, stage.hub, desk, lambda: None, stage.clock)
+    health = Health(desk.ping, stage.provider, stage.hub, desk, stage.clock)
     await health.start()
     return desk, health
 
@@ -126,7 +126,7 @@ async def test_a_start_without_the_database_says_so_at_once() -> None:
     desk, clock = Desk(), ManualClock()
     desk.away = True
     async with Stage() as stage:
-        health = Health(desk.ping, MemoryProvider(), stage.hub, desk, lambda: None, clock)
+        health = Health(desk.ping, MemoryProvider(), stage.hub, desk, clock)
         await health.start()
         assert desk.told == [("database", "provider")]
         await health.stop()

@@ -19,7 +19,7 @@ def test_the_memory_provider_has_two_names(name: str) -> None:
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     """So that the start can end with one clear sentence."""
-    with pytest.raises(ValueError, match=r"'carrier-pigeon'.*memory, mock"):
+    with pytest.raises(ValueError, match=r"'carrier-pigeon'.*memory, mock, redis"):
         create_realtime_client("carrier-pigeon", Settings())
 
 
@@ -44,3 +44,9 @@ def test_a_package_can_bring_a_provider(monkeypatch: pytest.MonkeyPatch) -> None
     point = EntryPoint("carrier-pigeon", f"{__name__}:pigeon", ENTRY_POINT_GROUP)
     monkeypatch.setattr(factory, "entry_points", lambda group: [point] if group == ENTRY_POINT_GROUP else [])
     assert isinstance(create_realtime_client("carrier-pigeon", Settings()), MemoryProvider)
+
+
+def test_a_provider_says_which_of_its_settings_is_missing() -> None:
+    """So that the start can end with that, too."""
+    with pytest.raises(ValueError, match="REDIS_URL is not set"):
+        create_realtime_client("redis", Settings(redis_url="", _env_file=None))

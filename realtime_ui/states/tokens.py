@@ -1,0 +1,248 @@
+"""Which tab is where: Reflex's own record of it, so that a tab which comes back keeps its state.
+
+A tab shows a token that is its own, and that a duplicate made by the browser shows, too. Reflex gives whoever
+comes second another token, and with it a fresh state. But the first may be a socket that nobody closed: its worker
+was killed, or its network went away. So the worker that has it asks the browser whether it is still there.
+"""
+
+import asyncio
+import json
+import logging
+import pickle
+import time
+import uuid
+from contextlib import suppress
+from typing import Any, cast
+
+import reflex as rx
+from engineio.packet import PING
+from engineio.packet import Packet as EnginePacket
+from reflex.state import BaseState
+from reflex.utils.token_manager import LocalTokenManager, RedisTokenManager, SocketRecord, TokenManager
+
+from realtime_ui.hub.fanout import DirectWebSocket, hang_up
+from realtime_ui.hub.feed import EVENT_NAMESPACE
+from realtime_ui.providers.redis_client import be_patient
+
+logger = logging.getLogger(__name__)
+
+ANSWER_S = 1.0
+"""How long a browser, which answers pings in the background too, may take."""
+GONE_S = 0.5
+ASK_S = ANSWER_S + GONE_S + 0.5
+PATIENCE_S = ASK_S + 1.0
+"""How long a socket waits for a token, in s."""
+STEP_S = 0.02
+RENEW_S = 120.0
+RETRY_S = 1.0
+PORTION = 100
+DELETE_THIS = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
+ASKED, ANSWERED = "realtime-ui:tabs:", "realtime-ui:tab:"
+"""What a Redis channel begins with, on which a worker is asked for a tab; and the key of an answer."""
+
+
+def keep_tokens(app: rx.App) -> None:
+    """Have an app keep its tabs' tokens as this module says."""
+    namespace: Any = app.event_namespace
+    kept: TokenManager = namespace._token_manager
+    sockets = _Sockets(app)
+    if isinstance(kept, RedisTokenManager):
+        states: Any = app.state_manager
+        for client in (kept.redis, states.redis):
+            be_patient(client)
+        namespace._token_manager = SharedTokens(kept.redis, sockets)
+    else:
+        namespace._token_manager = OwnTokens(sockets)
+
+
+class _Sockets:
+    """The sockets of this worker's tabs."""
+
+    def __init__(self, app: rx.App) -> None:
+        self._server: Any = app.sio
+
+    async def is_there(self, sid: str) -> bool:
+        """Whether the browser behind a socket answers; one that does not is hung up."""
+        engine_id = self._server.manager.eio_sid_from_sid(sid, EVENT_NAMESPACE)
+        socket = self._server.eio.sockets.get(engine_id)
+        if socket is None or socket.closed:
+            return False
+        if not hasattr(socket, "direct"):  # it came before the runtime ran
+            return True
+        line: DirectWebSocket = socket.direct
+        asked = time.monotonic()
+        await socket.send(EnginePacket(PING))
+        while time.monotonic() < asked + ANSWER_S:
+            await asyncio.sleep(STEP_S)
+            if socket.closed:
+                return False
+            if line.heard > asked:
+                return True
+        await hang_up(socket)
+        return False
+
+
+async def _until_forgotten(tokens: TokenManager, token: str, sid: str) -> None:
+    """Wait until Reflex has done all that it does when a socket closes."""
+    until = time.monotonic() + GONE_S
+    while tokens.sid_to_token.get(sid) == token and time.monotonic() < until:  # noqa: ASYNC110  (Reflex has no event)
+        await asyncio.sleep(STEP_S)
+
+
+class OwnTokens(LocalTokenManager):
+    """For a worker that is alone.
+
+    Args:
+        sockets: its tabs' sockets.
+    """
+
+    def __init__(self, sockets: _Sockets) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._sockets = sockets
+
+    async def link_token_to_sid(self, token: str, sid: str) -> str | None:
+        """Give a socket the token that it shows, or another one if a tab that is there has it."""
+        held = self.token_to_socket.get(token)
+        if held and held.sid != sid and not await self._sockets.is_there(held.sid):
+            await _until_forgotten(self, token, held.sid)
+            if self.token_to_socket.get(token) == held:  # else somebody came back quicker
+                await self.disconnect_token(token, held.sid)
+        return await super().link_token_to_sid(token, sid)
+
+
+class SharedTokens(RedisTokenManager):
+    """For workers that share a Redis, with their tabs' states in it.
+
+    Args:
+        redis: Reflex's client.
+        sockets: this worker's tabs' sockets.
+    """
+
+    def __init__(self, redis: Any, sockets: _Sockets) -> None:
+        super().__init__(redis)
+        self._sockets = sockets
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def link_token_to_sid(self, token: str, sid: str) -> str | None:
+        """Give a socket the token that it shows, or another one if a tab that is there has it, at any worker."""
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._answer_for_ever(), name="tabs-answer"),
+                asyncio.create_task(self._renew_for_ever(), name="tabs-renew"),
+            ]
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                self._ensure_socket_record_task()
+                await self._make_way(token)
+                own = SocketRecord(instance_id=self.instance_id, sid=sid)
+                new_token = None if await self._claim(token, own) else str(uuid.uuid4())
+                if new_token:
+                    await self._claim(new_token, own)
+        except Exception as error:  # feeds need no state, and handlers wait for a Redis that is away
+            if not isinstance(error, TimeoutError):
+                logger.warning("Redis refuses to say whether a tab is somewhere else: %s", error)
+            return await LocalTokenManager.link_token_to_sid(self, token, sid)
+        self.token_to_socket[new_token or token] = own
+        self.sid_to_token[sid] = new_token or token
+        return new_token
+
+    async def disconnect_all(self) -> None:
+        """Forget this worker's tabs at its end; where Redis is away, whoever they come back to finds them gone."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GONE_S):
+                await super().disconnect_all()  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        """End the tasks, too."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await super().close()
+
+    async def _claim(self, token: str, own: SocketRecord) -> bool:
+        """Put a token on record for a socket, unless it is for another one."""
+        key, record = self._get_redis_key(token), pickle.dumps(own)
+        return bool(await self.redis.set(key, record, ex=self.token_expiration, nx=True))
+
+    async def _make_way(self, token: str) -> None:
+        """Forget the socket that has a token on record, unless its tab is there."""
+        key = self._get_redis_key(token)
+        record = await self.redis.get(key)
+        if record is None:
+            return
+        held = await self._fetch_socket_record(token)  # None: a socket of this worker that is gone already
+        if held is not None:
+            if await self._is_there(token, held):
+                return
+            await self._forget(token, held)
+        await cast("Any", self.redis.eval(DELETE_THIS, 1, key, record))  # not that of somebody who came back quicker
+
+    async def _is_there(self, token: str, held: SocketRecord) -> bool:
+        if held.instance_id == self.instance_id:
+            return await self._sockets.is_there(held.sid)
+        answer = f"{ANSWERED}{uuid.uuid4().hex}"
+        question = json.dumps({"token": token, "sid": held.sid, "answer": answer})
+        if not await self.redis.publish(ASKED + held.instance_id, question):
+            return False  # its worker is dead
+        found = await cast("Any", self.redis.blpop([answer], timeout=ASK_S))
+        return found is not None and found[1] == b"1"  # a worker that does not answer has lost its tabs
+
+    async def _forget(self, token: str, held: SocketRecord) -> None:
+        """Have nothing of a socket here any more."""
+        if held.instance_id == self.instance_id:
+            await _until_forgotten(self, token, held.sid)
+        if self.token_to_socket.get(token) == held:
+            del self.token_to_socket[token]
+        if self.sid_to_token.get(held.sid) == token:
+            del self.sid_to_token[held.sid]
+
+    async def _answer_for_ever(self) -> None:
+        while True:
+            try:
+                async with self.redis.pubsub() as pubsub:
+                    await pubsub.subscribe(ASKED + self.instance_id)
+                    async with asyncio.TaskGroup() as answers:
+                        async for message in pubsub.listen():
+                            if message["type"] == "message":
+                                answers.create_task(self._answer(json.loads(message["data"])))
+            except Exception as error:
+                logger.debug("Other workers cannot ask for tabs now: %r", error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _answer(self, question: dict[str, str]) -> None:
+        token, sid = question["token"], question["sid"]
+        there = self.sid_to_token.get(sid) == token and await self._sockets.is_there(sid)
+        if not there:
+            await self._forget(token, SocketRecord(instance_id=self.instance_id, sid=sid))
+        answer = self.redis.pipeline(transaction=False)
+        answer.rpush(question["answer"], int(there))
+        answer.expire(question["answer"], 10)
+        await answer.execute()
+
+    async def _renew_for_ever(self) -> None:
+        """Have the states of open tabs outlive a closed tab's time; Reflex renews what a handler changes only."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                await self._renew()
+            except Exception as error:
+                logger.debug("Tabs' states are renewed later: %r", error)
+
+    async def _renew(self) -> None:
+        own = [token for token, held in self.token_to_socket.items() if held.instance_id == self.instance_id]
+        for start in range(0, len(own), PORTION):
+            renewals = self.redis.pipeline(transaction=False)
+            for token in own[start : start + PORTION]:
+                if held := self.token_to_socket.get(token):  # a Redis that was away may have forgotten it
+                    await self._store_socket_record(token, held, nx=True)
+                ident = rx.BaseStateToken(ident=token, cls=rx.State)
+                renewals.expire(self._get_redis_key(token), self.token_expiration)
+                for state in _tree(rx.State):
+                    renewals.expire(ident._state_key(state), self.token_expiration)
+            await renewals.execute()
+
+
+def _tree(state: type[BaseState]) -> list[type[BaseState]]:
+    """A state class with all below it."""
+    return [state, *(each for below in state.get_substates() for each in _tree(below))]
