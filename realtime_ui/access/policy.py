@@ -7,6 +7,9 @@ from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.errors import NotAllowed, NotAuthenticated
 from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
 
+ANYBODYS = "~"
+"""An id that is nobody's, to ask about all."""
+
 
 class Action(StrEnum):
     """What can be asked for."""
@@ -21,6 +24,8 @@ class Action(StrEnum):
     """See which channels the tenant has."""
     ADMINISTER = "administer"
     """Titles, keys, people."""
+    TOKEN = "get a token for the provider"  # noqa: S105 -- the name of an action
+    """Have a page of one's own at the provider, which may there what its person or key may here."""
     METRICS = "read metrics"
     """See what the server counts, of all tenants together."""
 
@@ -38,16 +43,29 @@ def may(principal: Principal | None, action: Action, channel: ChannelName | None
     if isinstance(principal, ApiKey):
         if action in (Action.READ, Action.LIST):
             return Scope.READ in principal.scopes
+        if action is Action.TOKEN:
+            return Scope.TOKEN in principal.scopes
         return action is Action.EMIT and Scope.EMIT in principal.scopes
     if principal.role is Role.ADMIN:
         return True
-    if action is Action.LIST:
+    if action in (Action.LIST, Action.TOKEN):
         return True
     if channel is None or action not in (Action.READ, Action.POST):
         return False
     if channel.type is ChannelType.USER:
         return channel.id == str(principal.id)
     return channel.type is not ChannelType.SYSTEM
+
+
+def reach(principal: Principal, action: Action) -> tuple[str, ...]:
+    """The channels on which `principal` may do `action` in their own tenant; `type:*` stands for all of a type."""
+    found = []
+    for kind in ChannelType:
+        if may(principal, action, ChannelName(kind, ANYBODYS), principal.tenant):
+            found.append(f"{kind}:*")
+        elif may(principal, action, own := ChannelName(kind, str(principal.id)), principal.tenant):
+            found.append(str(own))
+    return tuple(found)
 
 
 def lists(person: Person, channel: ChannelType) -> bool:

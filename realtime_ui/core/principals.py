@@ -17,6 +17,8 @@ class Scope(StrEnum):
 
     EMIT = "emit"
     READ = "read"
+    TOKEN = "token"  # noqa: S105 -- the name of a scope
+    """Lets its holder's pages in at the provider, for what its other scopes allow."""
     METRICS = "metrics"
     """Reads the server's metrics, which count all tenants together; only the command line gives it."""
 

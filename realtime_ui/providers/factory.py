@@ -19,10 +19,17 @@ def _ably(settings: Settings) -> RealtimeProvider:
     return AblyProvider.from_settings(settings)
 
 
+def _pusher(settings: Settings) -> RealtimeProvider:
+    from realtime_ui.providers.pusher import PusherProvider
+
+    return PusherProvider.from_settings(settings)
+
+
 _BUILT_IN: dict[str, ProviderFactory] = {
     "ably": _ably,
     "memory": lambda settings: MemoryProvider(),
     "mock": lambda settings: MemoryProvider(),
+    "pusher": _pusher,
     "redis": lambda settings: RedisProvider(settings.redis_url),
 }
 

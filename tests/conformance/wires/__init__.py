@@ -7,6 +7,7 @@ from typing import Protocol
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.memory import MemoryNetwork, MemoryProvider
 from tests.conformance.wires.ably import ably
+from tests.conformance.wires.pusher import pusher
 from tests.conformance.wires.redis import redis
 
 
@@ -59,6 +60,7 @@ async def memory() -> AsyncIterator[Wire]:
 WIRES: dict[str, Callable[[], AbstractAsyncContextManager[Wire]]] = {
     "memory": memory,
     "ably": ably,
+    "pusher": pusher,
     "redis": redis,
 }
 """Every wire by name; a third party adds its own and runs the suite."""
