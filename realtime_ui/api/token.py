@@ -41,7 +41,10 @@ async def _granted(caller: Principal | None, asked: dict[str, str]) -> JSONRespo
     principal, runtime = require(caller, Action.TOKEN, None), current()
     runtime.token_limit.spend(principal.label)
     if len(asked) > MAX_ASKED or any(len(value) > MAX_TEXT for value in asked.values()):
-        raise TooLarge(f"More than {MAX_ASKED} fields, or one of more than {MAX_TEXT:,} characters, was sent.")
+        raise TooLarge(
+            f"More than {MAX_ASKED} fields, or one of more than {MAX_TEXT:,} characters, was sent.",
+            remedy="Send what the provider's own client sends.",
+        )
     answer = await runtime.provider.grant(_grant_of(principal), asked)
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 

@@ -399,7 +399,11 @@ class PusherProvider(RealtimeProvider):
         """
         socket_id, name = asked.get("socket_id", ""), asked.get("channel_name", "")
         if not _SOCKET_ID.fullmatch(socket_id):
-            raise InvalidRequest("socket_id is missing or none of Pusher's.", field="socket_id")
+            raise InvalidRequest(
+                "socket_id is missing or none of Pusher's.",
+                field="socket_id",
+                remedy="Send what pusher-js sends: socket_id and channel_name.",
+            )
         channel = from_pusher(name)
         if channel is None:
             raise InvalidRequest(
@@ -408,7 +412,7 @@ class PusherProvider(RealtimeProvider):
                 remedy="It is private-TENANT;TYPE;ID.",
             )
         if not grant.may_read(channel):
-            raise NotAllowed(f"You may not hear {channel}.")
+            raise NotAllowed(f"You may not hear {channel}.", remedy="Ask for a channel of your own tenant.")
         who = {"user_id": grant.client_id} if name.startswith(PRESENCE) else None
         return self._signer.authenticate(name, socket_id, who)
 

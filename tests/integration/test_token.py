@@ -1,0 +1,218 @@
+"""Pages at the provider: `/api/realtime/token`, with the vendors' own clients on servers of their protocols."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import uvicorn
+from socketio import AsyncServer
+
+from realtime_ui.access.gate import COOKIE
+from realtime_ui.access.policy import Action, reach
+from realtime_ui.api.app import create_api
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.principals import TENANT_SCOPES, ApiKey, Person, Role, Scope
+from realtime_ui.providers.pusher_names import to_pusher
+from realtime_ui.runtime import Runtime
+from realtime_ui.settings import Settings
+from tests import vendor
+from tests.app import free_port
+from tests.conftest import no_sink
+from tests.doubles.ably import AblyServer
+from tests.doubles.pusher import PusherServer
+from tests.integration.test_api import make_key, problem
+
+PASSWORD = "a long enough password"
+ADDRESS = "/api/realtime/token"
+
+
+@dataclass
+class Stage:
+    """A worker that is served, and a client of it."""
+
+    runtime: Runtime
+    http: httpx.AsyncClient
+    url: str
+
+    async def cookie(self, role: Role = Role.MEMBER, tenant: str = "Northwind") -> tuple[str, Person]:
+        """Somebody new who is signed in."""
+        email = f"{uuid.uuid4().hex[:8]}@northwind.test"
+        await self.runtime.gate.add_person(tenant, email, "Max", PASSWORD, role)
+        token = await self.runtime.gate.sign_in(email, PASSWORD, email)
+        person = await self.runtime.gate.by_token(token)
+        assert person is not None
+        return f"{COOKIE}={token}", person
+
+    async def open_inbound(self, tenant: uuid.UUID, channel: ChannelName) -> None:
+        """Let others publish on a channel, and wait until the worker hears it."""
+        await self.runtime.channels.set_inbound(tenant, channel, True)
+        async with asyncio.timeout(10):
+            while not (found := self.runtime.hub._watched.get((tenant, channel))) or not found.attached:
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def served(settings: Settings, **more: object) -> AsyncIterator[Stage]:
+    """A worker with the API on a port of its own."""
+    port = free_port()
+    settings = settings.model_copy(update=more)
+    async with Runtime(settings, AsyncServer(async_mode="asgi"), no_sink) as runtime:
+        config = uvicorn.Config(create_api(), port=port, log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve())
+        url = f"http://127.0.0.1:{port}"
+        try:
+            async with httpx.AsyncClient(base_url=url) as http:
+                while not server.started:
+                    await asyncio.sleep(0.01)
+                yield Stage(runtime, http, url)
+        finally:
+            server.should_exit = True
+            await task
+
+
+@pytest.fixture
+async def on_pusher(settings: Settings) -> AsyncIterator[tuple[Stage, PusherServer]]:
+    """A worker on Pusher."""
+    async with (
+        PusherServer() as server,
+        served(
+            settings,
+            realtime_provider="pusher",
+            pusher_app_id=server.app_id,
+            pusher_key=server.key,
+            pusher_secret=server.secret,
+            pusher_host=f"127.0.0.1:{server.port}",
+            pusher_tls=False,
+        ) as stage,
+    ):
+        yield stage, server
+
+
+@pytest.fixture
+async def on_ably(settings: Settings) -> AsyncIterator[tuple[Stage, AblyServer]]:
+    """A worker on Ably."""
+    async with (
+        AblyServer() as server,
+        served(
+            settings,
+            realtime_provider="ably",
+            ably_api_key=server.key,
+            ably_endpoint=f"127.0.0.1:{server.port}/",
+            ably_tls=False,
+        ) as stage,
+    ):
+        yield stage, server
+
+
+def test_what_each_may_reach() -> None:
+    """The policy's answer for all channels at once."""
+    person = Person(uuid.UUID(int=7), uuid.UUID(int=1), "N", "Max", "max@n.test", Role.MEMBER, uuid.UUID(int=9))
+    admin = Person(uuid.UUID(int=7), uuid.UUID(int=1), "N", "Ada", "ada@n.test", Role.ADMIN, uuid.UUID(int=9))
+    reader = ApiKey(uuid.UUID(int=8), uuid.UUID(int=1), "r", frozenset({Scope.READ, Scope.TOKEN}))
+    everything = ("project:*", "session:*", "organization:*", "user:*", "system:*")
+    mine = ("project:*", "session:*", "organization:*", f"user:{person.id}")
+    assert (reach(person, Action.READ), reach(person, Action.POST)) == (mine, mine)
+    assert (reach(admin, Action.READ), reach(admin, Action.POST)) == (everything, everything)
+    assert (reach(reader, Action.READ), reach(reader, Action.EMIT)) == (everything, ())
+    assert Scope.TOKEN not in TENANT_SCOPES
+
+
+async def test_a_page_with_ably_js_needs_nothing_but_the_address(on_ably: tuple[Stage, AblyServer]) -> None:
+    """Its own tenant's channels and nothing else; what it publishes is recorded and shown; its feed is ours."""
+    stage, server = on_ably
+    cookie, person = await stage.cookie()
+    channel = ChannelName.parse("project:abc123")
+    await stage.open_inbound(person.tenant, channel)
+    page = asyncio.create_task(
+        vendor.run("react_page.mjs", str(server.port), f"{stage.url}{ADDRESS}", cookie, str(person.tenant))
+    )
+    number = 0
+    while not page.done():
+        number += 1
+        await stage.runtime.bus.emit("project.updated", {"projectId": "abc123", "number": number}, person.tenant)
+        await asyncio.sleep(0.1)
+    said = await page
+    assert said["clientId"] == f"{person.tenant}:{person.label}"
+    assert said["heard"]["projectId"] == "abc123"
+    assert said["refused"] == {"another tenant": 40160, "another user": 40160, "system": 40160, "post there": 40160}
+    async with asyncio.timeout(10):
+        while True:
+            rows = await stage.runtime.log.read(person.tenant, channel, limit=1_000)
+            if {"from page", "foreign.message"} <= {each.data.get("text") or each.type for each in rows}:
+                break
+            await asyncio.sleep(0.05)
+    assert [each.type for each in rows if "text" in each.data] == ["project.noted"]
+    assert [each.data for each in rows if each.type == "foreign.message"] == [{"name": "Hello", "data": "plain"}]
+
+
+async def test_a_page_with_pusher_js_hears_its_own_tenants_channels(on_pusher: tuple[Stage, PusherServer]) -> None:
+    """And no other; what it sends is recorded once."""
+    stage, server = on_pusher
+    cookie, person = await stage.cookie()
+    own = to_pusher(f"{person.tenant}:project:abc123")
+    other = to_pusher(f"{uuid.uuid4()}:project:abc123")
+    channel = ChannelName.parse("project:abc123")
+    await stage.open_inbound(person.tenant, channel)
+    arguments = (str(server.port), server.key, f"{stage.url}{ADDRESS}", cookie, own, other)
+    page = asyncio.create_task(vendor.run("pusher_checks.mjs", "granted", *arguments))
+    while not page.done():
+        await stage.runtime.bus.emit("project.updated", {"projectId": "abc123"}, person.tenant)
+        await asyncio.sleep(0.1)
+    assert (await page)["projectId"] == "abc123"
+    async with asyncio.timeout(10):
+        while True:
+            rows = await stage.runtime.log.read(person.tenant, channel, limit=1_000)
+            if any(each.type == "project.noted" for each in rows):
+                break
+            await asyncio.sleep(0.05)
+    assert [each.data for each in rows if each.type == "project.noted"] == [{"from": "page"}]
+
+
+async def test_who_may_not_is_refused(on_pusher: tuple[Stage, PusherServer]) -> None:
+    """Nobody, a key without the scope, and whoever asks for another's channels; with the field that is wrong."""
+    stage, _ = on_pusher
+    cookie, person = await stage.cookie()
+
+    def form(channel: str) -> dict[str, str]:
+        return {"socket_id": "1.2", "channel_name": to_pusher(channel)}
+
+    own, user = f"{person.tenant}:project:x", f"{person.tenant}:user:{person.id}"
+    problem(await stage.http.get(ADDRESS, params=form(own)), 401)
+    plain = await make_key(stage.runtime, Scope.EMIT, Scope.READ)
+    problem(await stage.http.get(ADDRESS, params=form(own), headers=plain), 403)
+    deaf = await make_key(stage.runtime, Scope.TOKEN, tenant="Contoso")
+    tenant = next(identity for identity, name in await stage.runtime.people.tenants() if name == "Contoso")
+    problem(await stage.http.get(ADDRESS, params=form(f"{tenant}:project:x"), headers=deaf), 403)
+
+    headers = {"Cookie": cookie}
+    for channel in (own, user):
+        answer = await stage.http.post(ADDRESS, data=form(channel), headers=headers)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+    for channel in (f"{tenant}:project:x", f"{person.tenant}:user:other", f"{person.tenant}:system:health"):
+        problem(await stage.http.post(ADDRESS, data=form(channel), headers=headers), 403)
+    problem(await stage.http.get(ADDRESS, headers=headers), 400, "socket_id")
+    problem(await stage.http.get(ADDRESS, params={"x": "y" * 2_000}, headers=headers), 413)
+
+
+async def test_a_provider_without_pages_of_others_says_so(settings: Settings) -> None:
+    """And what to use in its place."""
+    async with served(settings) as stage:
+        cookie, _ = await stage.cookie()
+        body = problem(await stage.http.get(ADDRESS, headers={"Cookie": cookie}), 404)
+        assert "/api/stream" in body["remedy"]
+
+
+async def test_who_asks_without_end_is_counted_out(settings: Settings) -> None:
+    """With the time to wait."""
+    async with served(settings) as stage:
+        cookie, _ = await stage.cookie()
+        async with asyncio.timeout(30):
+            while (answer := await stage.http.get(ADDRESS, headers={"Cookie": cookie})).status_code == 404:
+                pass
+        problem(answer, 429)
