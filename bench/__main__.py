@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
-from bench import ably, wire
+from bench import ably, pusher, wire
 from bench.stage import Ground, Server, Tabs, ground, listeners, more_people, server, tabs
 from tests import chromium
 from tests.app import ROOT
@@ -355,6 +355,7 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "redis": redis,
     "dom": to_dom,
     "ably": lambda base: ably.carry(say),
+    "pusher": lambda base: pusher.carry(say),
 }
 
 

@@ -1,21 +1,14 @@
 // A page with ably-js that has nothing but our address: `react_page.mjs PORT ADDRESS COOKIE TENANT`.
 // Prints what it heard, and with which code it was refused elsewhere.
 import * as Ably from 'ably';
+import { open } from '../../examples/migration/ably_page.js';
 
 const [port, address, cookie, tenant] = process.argv.slice(2);
-const client = new Ably.Realtime({
+const heard = {};
+const { client, channel: own } = await open(Ably, 'abc123', (name, data) => { heard[name] ??= data; }, {
   endpoint: '127.0.0.1', port: Number(port), tls: false, fallbackHosts: [], logLevel: 0,
-  authCallback: async (_, done) => {
-    const answer = await fetch(address, { headers: { cookie } }); // a browser sends its cookie by itself
-    if (answer.ok) done(null, await answer.json());
-    else done(`refused: ${answer.status}`, null);
-  },
+  authUrl: address, authHeaders: { cookie }, // a browser knows both by itself
 });
-await client.connection.once('connected');
-const prefix = client.auth.clientId.split(':')[0];
-const own = client.channels.get(`${prefix}:project:abc123`);
-const heard = new Promise((done) => own.subscribe('project.updated', (message) => done(message.data)));
-await own.attach();
 await own.publish('project.noted', { text: 'from page' });
 await own.publish('Hello', 'plain');
 
@@ -34,6 +27,7 @@ const refused = {
   system: await code(client.channels.get(`${tenant}:system:health`).attach()),
   'post there': await code(client.channels.get(`${other}:project:x`).publish('a.b', {})),
 };
-console.log(JSON.stringify({ clientId: client.auth.clientId, heard: await heard, refused }));
+while (!heard['project.updated']) await new Promise((done) => setTimeout(done, 10));
+console.log(JSON.stringify({ clientId: client.auth.clientId, heard: heard['project.updated'], refused }));
 client.close();
 process.exit(0);

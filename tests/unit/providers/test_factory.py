@@ -19,7 +19,7 @@ def test_the_memory_provider_has_two_names(name: str) -> None:
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     """So that the start can end with one clear sentence."""
-    with pytest.raises(ValueError, match=r"'carrier-pigeon'.*memory, mock, redis"):
+    with pytest.raises(ValueError, match=r"'carrier-pigeon'.*memory, mock, pusher, redis"):
         create_realtime_client("carrier-pigeon", Settings())
 
 
@@ -50,3 +50,31 @@ def test_a_provider_says_which_of_its_settings_is_missing() -> None:
     """So that the start can end with that, too."""
     with pytest.raises(ValueError, match="REDIS_URL is not set"):
         create_realtime_client("redis", Settings(redis_url="", _env_file=None))
+
+
+PUSHER = {"pusher_app_id": "1", "pusher_key": "k", "pusher_secret": "s", "pusher_cluster": "eu"}
+
+
+def test_a_whole_set_of_pusher_settings_is_taken() -> None:
+    """With a cluster, or another server in its place."""
+    assert create_realtime_client("pusher", Settings.model_validate(PUSHER)).name == "pusher"
+    elsewhere = {**PUSHER, "pusher_cluster": "", "pusher_host": "127.0.0.1:6001"}
+    assert create_realtime_client("pusher", Settings.model_validate(elsewhere)).name == "pusher"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"pusher_app_id": ""}, "PUSHER_APP_ID is not set"),
+        ({"pusher_app_id": "one"}, "PUSHER_APP_ID is not a number"),
+        ({"pusher_key": ""}, "PUSHER_KEY is not set"),
+        ({"pusher_secret": ""}, "PUSHER_SECRET is not set"),
+        ({"pusher_cluster": ""}, "PUSHER_CLUSTER is not set"),
+        ({"pusher_cluster": "eu/x"}, "PUSHER_CLUSTER is not a cluster"),
+        ({"pusher_host": "http://h"}, "PUSHER_HOST is not HOST"),
+    ],
+)
+def test_what_is_missing_or_wrong_of_pusher_is_named(change: dict[str, str], sentence: str) -> None:
+    """In one sentence, without the secret."""
+    with pytest.raises(ValueError, match=sentence):
+        create_realtime_client("pusher", Settings.model_validate({**PUSHER, **change}))
