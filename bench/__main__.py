@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from playwright.async_api import async_playwright
 
-from bench import ably, pusher, wire
+from bench import limits, wire
 from bench.stage import Ground, Server, Tabs, ground, listeners, more_people, server, tabs
 from tests import chromium
 from tests.app import ROOT
@@ -354,8 +354,8 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "ingest": ingest,
     "redis": redis,
     "dom": to_dom,
-    "ably": lambda base: ably.carry(say),
-    "pusher": lambda base: pusher.carry(say),
+    "ably": lambda base: limits.ably(say),
+    "pusher": lambda base: limits.pusher(say),
 }
 
 
