@@ -7,8 +7,8 @@ others publish, a lease decides (`Capability.MESSAGE_IDS` is not claimed). Every
 import asyncio
 import json
 import logging
+import random
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +18,17 @@ import pusher
 from pusher.http import Request
 from pusher.pusher_client import PusherClient
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
-from realtime_ui.core.clock import SystemClock
-from realtime_ui.core.errors import InvalidRequest, NotAllowed, ProviderRefused, ProviderUnavailable, TooLarge
+from realtime_ui.core.clock import Clock, SystemClock
+from realtime_ui.core.errors import (
+    InvalidRequest,
+    NotAllowed,
+    ProviderRefused,
+    ProviderUnavailable,
+    RealtimeError,
+    TooLarge,
+)
 from realtime_ui.core.messages import Json
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.base import (
@@ -33,6 +41,7 @@ from realtime_ui.providers.base import (
     RealtimeProvider,
     Unsubscribe,
     WireMessage,
+    end,
     guarded,
 )
 from realtime_ui.providers.pace import Pace
@@ -48,12 +57,16 @@ BATCH = 10
 SILENCE_S = 10.0
 """After so long without a frame the line is asked whether it is there; Pusher's own 120 s would be long."""
 ANSWER_S = 4.0
+LOOK_S = 1.0
+"""How often, at the most, it is looked whether channels wait for an answer, or are to be asked for again."""
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 5.0
 REFUSED_S = 30.0
 """How long what Pusher refuses is left alone."""
 NO_PRESENCE = "On Pusher nobody sees who is on a channel without being there too."
 
 _SOCKET_ID = re.compile(r"\d{1,20}\.\d{1,20}")
+_WRONGLY_SIGNED = re.compile(r"Invalid signature: .* of [\d.]+:(\S+), but got")
+"""How Pusher itself refuses a channel: an error without a code, which names it in its text alone."""
 
 
 @dataclass(slots=True)
@@ -63,6 +76,7 @@ class _Subscription:
     channel: str
     callback: MessageCallback
     attached: "asyncio.Future[None] | None" = None
+    asked: float = 0.0  # when, in s of the monotonic clock
     refused: ProviderRefused | None = None
 
 
@@ -77,6 +91,7 @@ class PusherProvider(RealtimeProvider):
         host: HOST:PORT of another server, in place of the cluster.
         tls: whether that server is reached over TLS.
         rate: messages a second that may be published.
+        clock: tells the time.
     """
 
     name = "pusher"
@@ -84,7 +99,16 @@ class PusherProvider(RealtimeProvider):
     max_message_bytes = 9_000  # of Pusher's 10 kB; the rest is for what goes beside the payload
 
     def __init__(
-        self, app_id: str, key: str, secret: str, *, cluster: str = "", host: str = "", tls: bool = True, rate: float
+        self,
+        app_id: str,
+        key: str,
+        secret: str,
+        *,
+        cluster: str = "",
+        host: str = "",
+        tls: bool = True,
+        rate: float,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__()
         sockets = host or f"ws-{cluster}.pusher.com"
@@ -93,7 +117,8 @@ class PusherProvider(RealtimeProvider):
         self._path = f"/apps/{app_id}"
         self._signer = pusher.Pusher(app_id, key, secret)
         self._account = PusherClient(app_id, key, secret)
-        self._pace = Pace(rate, SystemClock(), burst=max(BATCH, rate / 10))
+        self._clock = clock or SystemClock()
+        self._pace = Pace(rate, self._clock, burst=max(BATCH, rate / 10))
         self._subscriptions: dict[str, _Subscription] = {}  # by Pusher's name
         self._socket: ClientConnection | None = None
         self._socket_id = ""
@@ -136,21 +161,23 @@ class PusherProvider(RealtimeProvider):
     async def connect(self, client_id: str) -> None:
         """Connect; Pusher needs no client id, messages carry it."""
         if self._task is None:
-            self._http = httpx.AsyncClient(base_url=self._api_url, timeout=PATIENCE_S - 1, trust_env=False)
+            self._http = httpx.AsyncClient(base_url=self._api_url, timeout=ANSWER_S, trust_env=False)
             self._settled.clear()
             self._become(ConnectionStatus.CONNECTING)
             self._task = asyncio.create_task(self._stay_connected(), name="pusher")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), PATIENCE_S - 0.5)
         if not self.is_connected:
-            raise self._error or ProviderUnavailable("Pusher does not answer in time.")
+            if self._error is None:
+                self._become(self._status, ProviderUnavailable("Pusher does not answer in time."))
+            assert self._error is not None
+            raise self._error
 
     async def disconnect(self) -> None:
         """End the connection; subscriptions are forgotten."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await end([task])
         if self._http is not None:
             await self._http.aclose()
             self._http = None
@@ -174,7 +201,8 @@ class PusherProvider(RealtimeProvider):
             refused = isinstance(error, ProviderRefused)
             self._become(ConnectionStatus.FAILED if refused else ConnectionStatus.DISCONNECTED, error)
             self._settled.set()
-            await asyncio.sleep(REFUSED_S if refused else pause)
+            later = max(getattr(error, "retry_after_s", 0.0), pause * random.uniform(0.75, 1.25))
+            await self._clock.sleep(REFUSED_S if refused else later)
             pause = min(pause * 2, BACKOFF_MAX_S)
 
     async def _hear_until_it_breaks(self) -> None:
@@ -184,13 +212,14 @@ class PusherProvider(RealtimeProvider):
                 first = json.loads(await socket.recv())
             if first.get("event") != "pusher:connection_established":
                 self._raise_error(first)
-            self._socket_id = str(json.loads(first["data"])["socket_id"])
+            told = json.loads(first["data"])
+            self._socket_id = str(told["socket_id"])
             self._socket = socket
             try:
-                for subscription in self._subscriptions.values():
+                for subscription in list(self._subscriptions.values()):
                     await self._ask_to_attach(subscription)
                 self._connected()
-                await self._hear(socket)
+                await self._hear(socket, min(SILENCE_S, float(told.get("activity_timeout") or SILENCE_S)))
             finally:
                 self._socket = None
                 for subscription in self._subscriptions.values():
@@ -209,12 +238,15 @@ class PusherProvider(RealtimeProvider):
             self._may_have_lost = False
             self._tell_loss()
 
-    async def _hear(self, socket: ClientConnection) -> None:
+    async def _hear(self, socket: ClientConnection, silence_s: float) -> None:
         """Take frames; a line that is silent is asked, and given up when it stays so."""
-        asked, tried_again = False, time.monotonic()
+        asked, looked = False, self._clock.monotonic()
         while True:
+            if (now := self._clock.monotonic()) - looked >= min(LOOK_S, silence_s):
+                looked = now
+                await self._look_after_channels(now)
             try:
-                async with asyncio.timeout(ANSWER_S if asked else SILENCE_S):
+                async with asyncio.timeout(ANSWER_S if asked else silence_s):
                     text = await socket.recv()
                 asked = False
             except TimeoutError:
@@ -223,15 +255,20 @@ class PusherProvider(RealtimeProvider):
                 asked = True
                 await socket.send(_frame("pusher:ping", {}))
                 continue
-            finally:
-                if time.monotonic() - tried_again > REFUSED_S:
-                    tried_again = time.monotonic()
-                    for each in [each for each in self._subscriptions.values() if each.refused]:
-                        await self._ask_to_attach(each)
             try:
                 await self._take(socket, json.loads(text))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (RealtimeError, ConnectionClosed):
+                raise
+            except Exception:  # a client may send anything, and every worker would be thrown out by it
                 logger.warning("A frame from Pusher cannot be read and is passed over")
+
+    async def _look_after_channels(self, now: float) -> None:
+        """Ask again, seldom, for those that are refused; give the line up when it does not answer for one."""
+        for each in list(self._subscriptions.values()):
+            if each.refused and now - each.asked > REFUSED_S:
+                await self._ask_to_attach(each)
+            elif each.attached and not each.attached.done() and now - each.asked > PATIENCE_S:
+                raise ProviderUnavailable(f"Pusher does not answer for {each.channel}.")
 
     async def _take(self, socket: ClientConnection, frame: Json) -> None:
         event, name = frame["event"], frame.get("channel", "")
@@ -239,25 +276,29 @@ class PusherProvider(RealtimeProvider):
         if event == "pusher:ping":
             await socket.send(_frame("pusher:pong", {}))
         elif event == "pusher:error":
-            self._raise_error(frame)
+            if (wronged := self._wrongly_signed(frame)) is not None:
+                self._attached(wronged, _not_heard(wronged, "401: Invalid signature"))
+            else:
+                self._raise_error(frame)
         elif subscription is None:
             pass  # let go of meanwhile, or the answer to a ping
         elif event == "pusher_internal:subscription_succeeded":
             self._attached(subscription, None)
         elif event == "pusher:subscription_error":
             reason = frame.get("data") or {}
-            text = (
-                f"Pusher does not let us hear {subscription.channel} ({reason.get('status')}: {reason.get('error')})."
-            )
-            self._attached(subscription, ProviderRefused(text, remedy="Check PUSHER_SECRET."))
+            self._attached(subscription, _not_heard(subscription, f"{reason.get('status')}: {reason.get('error')}"))
         elif not event.startswith(("pusher:", "pusher_internal:")):
             message = from_event(event, frame.get("data"), str(frame.get("user_id", "")))
             guarded(subscription.callback, subscription.channel, message)
 
+    def _wrongly_signed(self, frame: Json) -> _Subscription | None:
+        """The channel that an error refuses, if it is about one."""
+        found = _WRONGLY_SIGNED.match(str(_data_of(frame).get("message")))
+        return self._subscriptions.get(found[1]) if found else None
+
     def _raise_error(self, frame: Json) -> None:
         """Act on an error that the socket told: those below 4300 end the connection."""
-        data = frame.get("data") or {}
-        data = json.loads(data) if isinstance(data, str) else data
+        data = _data_of(frame)
         code = data.get("code")
         error = from_code(int(code) if code is not None else None, str(data.get("message", "")))
         if code is not None and 4000 <= int(code) < 4300:
@@ -277,16 +318,19 @@ class PusherProvider(RealtimeProvider):
                 return
             subscription = known
         else:
-            subscription = self._subscriptions[name] = _Subscription(channel, callback)
-            await self._ask_to_attach(subscription)
+            subscription = _Subscription(channel, callback)
+            self._subscriptions[name] = subscription
+            try:
+                await self._ask_to_attach(subscription)
+            except RealtimeError:
+                self._forget(name, subscription)
+                raise
         assert subscription.attached is not None
         await asyncio.wait({subscription.attached}, timeout=PATIENCE_S - 1)
         attached = subscription.attached
         if attached.done() and not attached.cancelled() and attached.exception() is None:
             return
-        if self._subscriptions.get(name) is subscription:
-            del self._subscriptions[name]
-            self._clear_refusal()
+        self._forget(name, subscription)
         if attached.done() and not attached.cancelled() and (error := attached.exception()):
             raise error
         raise ProviderUnavailable(f"Pusher did not answer to {channel} in time.")
@@ -294,19 +338,27 @@ class PusherProvider(RealtimeProvider):
     async def unsubscribe(self, channel: str) -> None:
         """Detach from a channel."""
         name = to_pusher(channel)
-        if self._subscriptions.pop(name, None) is None:
+        if (subscription := self._subscriptions.get(name)) is None:
             return
-        self._clear_refusal()
+        self._forget(name, subscription)
         if self._socket is not None:
             with suppress(Exception):  # a line that breaks forgets it too
                 await self._socket.send(_frame("pusher:unsubscribe", {"channel": name}))
 
+    def _forget(self, name: str, subscription: _Subscription) -> None:
+        if self._subscriptions.get(name) is subscription:
+            del self._subscriptions[name]
+            self._clear_refusal()
+            self._tell_of_loss()  # it may be the last one that was waited for
+
     async def _ask_to_attach(self, subscription: _Subscription) -> None:
+        if self._socket is None:
+            raise ProviderUnavailable("Pusher is not connected.", remedy="It is tried again by itself.")
         name = to_pusher(subscription.channel)
+        subscription.asked = self._clock.monotonic()
         if subscription.attached is None or subscription.attached.done():
             subscription.attached = asyncio.get_running_loop().create_future()
         auth = self._signer.authenticate(name, self._socket_id)["auth"]
-        assert self._socket is not None
         try:
             await self._socket.send(_frame("pusher:subscribe", {"channel": name, "auth": auth}))
         except Exception as error:
@@ -355,9 +407,10 @@ class PusherProvider(RealtimeProvider):
             raise ProviderUnavailable("Pusher is not connected.", remedy="Call connect() first.")
         request = Request(self._account, method, self._path + path, dict(content))
         try:
-            answer = await self._http.request(
-                method, request.signed_path, content=request.body, headers=request.headers
-            )
+            async with asyncio.timeout(ANSWER_S):  # httpx bounds each of its steps, not all of them
+                answer = await self._http.request(
+                    method, request.signed_path, content=request.body, headers=request.headers
+                )
         except Exception as cause:
             raise from_exception(cause) from cause
         if not answer.is_success:
@@ -419,3 +472,15 @@ class PusherProvider(RealtimeProvider):
 
 def _frame(event: str, data: Json) -> str:
     return json.dumps({"event": event, "data": data})
+
+
+def _data_of(frame: Json) -> dict[str, Json]:
+    """What an error says: Pusher sends an object, some servers of its protocol a string that holds one."""
+    data = frame.get("data") or {}
+    return dict(json.loads(data) if isinstance(data, str) else data)
+
+
+def _not_heard(subscription: _Subscription, why: str) -> ProviderRefused:
+    return ProviderRefused(
+        f"Pusher does not let us hear {subscription.channel} ({why}).", remedy="Check PUSHER_SECRET."
+    )
