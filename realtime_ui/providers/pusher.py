@@ -6,19 +6,10 @@ others publish, a lease decides (`Capability.MESSAGE_IDS` is not claimed). Every
 
 import asyncio
 import json
-import logging
 import random
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-
-import httpx
-import pusher
-from pusher.http import Request
-from pusher.pusher_client import PusherClient
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import (
@@ -42,42 +33,22 @@ from realtime_ui.providers.base import (
     Unsubscribe,
     WireMessage,
     end,
-    guarded,
 )
 from realtime_ui.providers.pace import Pace
-from realtime_ui.providers.pusher_errors import from_code, from_exception, from_status
-from realtime_ui.providers.pusher_names import PRESENCE, from_event, from_pusher, to_data, to_pusher
+from realtime_ui.providers.pusher_api import PusherApi
+from realtime_ui.providers.pusher_errors import from_code, from_exception
+from realtime_ui.providers.pusher_line import REFUSED_S, PusherLine
+from realtime_ui.providers.pusher_names import PRESENCE, from_pusher, to_data, to_pusher
 from realtime_ui.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 PROTOCOL = 7
 BATCH = 10
 """Events that Pusher takes in one call."""
-SILENCE_S = 10.0
-"""After so long without a frame the line is asked whether it is there; Pusher's own 120 s would be long."""
-ANSWER_S = 4.0
-LOOK_S = 1.0
-"""How often, at the most, it is looked whether channels wait for an answer, or are to be asked for again."""
+ANY = {"filter_by_prefix": "private-none"}
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 5.0
-REFUSED_S = 30.0
-"""How long what Pusher refuses is left alone."""
 NO_PRESENCE = "On Pusher nobody sees who is on a channel without being there too."
 
 _SOCKET_ID = re.compile(r"\d{1,20}\.\d{1,20}")
-_WRONGLY_SIGNED = re.compile(r"Invalid signature: .* of [\d.]+:(\S+), but got")
-"""How Pusher itself refuses a channel: an error without a code, which names it in its text alone."""
-
-
-@dataclass(slots=True)
-class _Subscription:
-    """A channel that is to be heard."""
-
-    channel: str
-    callback: MessageCallback
-    attached: "asyncio.Future[None] | None" = None
-    asked: float = 0.0  # when, in s of the monotonic clock
-    refused: ProviderRefused | None = None
 
 
 class PusherProvider(RealtimeProvider):
@@ -111,22 +82,22 @@ class PusherProvider(RealtimeProvider):
         clock: Clock | None = None,
     ) -> None:
         super().__init__()
-        sockets = host or f"ws-{cluster}.pusher.com"
-        self._url = f"{'wss' if tls else 'ws'}://{sockets}/app/{key}?protocol={PROTOCOL}&client=realtime-ui&version=1"
-        self._api_url = f"{'https' if tls else 'http'}://{host or f'api-{cluster}.pusher.com'}"
-        self._path = f"/apps/{app_id}"
-        self._signer = pusher.Pusher(app_id, key, secret)
-        self._account = PusherClient(app_id, key, secret)
         self._clock = clock or SystemClock()
+        self._api = PusherApi(
+            f"{'https' if tls else 'http'}://{host or f'api-{cluster}.pusher.com'}", app_id, key, secret
+        )
+        sockets = host or f"ws-{cluster}.pusher.com"
+        self._line = PusherLine(
+            f"{'wss' if tls else 'ws'}://{sockets}/app/{key}?protocol={PROTOCOL}&client=realtime-ui&version=1",
+            lambda name, socket_id: self._api.authorise(name, socket_id)["auth"],
+            self._clock,
+            connected=self._connected,
+            wrong=self._wrong,
+            lost=self._tell_loss,
+        )
         self._pace = Pace(rate, self._clock, burst=max(BATCH, rate / 10))
-        self._subscriptions: dict[str, _Subscription] = {}  # by Pusher's name
-        self._socket: ClientConnection | None = None
-        self._socket_id = ""
-        self._http: httpx.AsyncClient | None = None
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
-        self._was_connected = False
-        self._may_have_lost = False  # until all is subscribed again
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "PusherProvider":
@@ -161,7 +132,7 @@ class PusherProvider(RealtimeProvider):
     async def connect(self, client_id: str) -> None:
         """Connect; Pusher needs no client id, messages carry it."""
         if self._task is None:
-            self._http = httpx.AsyncClient(base_url=self._api_url, timeout=ANSWER_S, trust_env=False)
+            self._api.open()
             self._settled.clear()
             self._become(ConnectionStatus.CONNECTING)
             self._task = asyncio.create_task(self._stay_connected(), name="pusher")
@@ -178,11 +149,8 @@ class PusherProvider(RealtimeProvider):
         task, self._task = self._task, None
         if task is not None:
             await end([task])
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
-        self._subscriptions.clear()
-        self._was_connected = False
+        await self._api.close()
+        self._line.clear()
         self._become(ConnectionStatus.CLOSED)
 
     async def _stay_connected(self) -> None:
@@ -190,7 +158,8 @@ class PusherProvider(RealtimeProvider):
         pause = BACKOFF_MIN_S
         while True:
             try:
-                await self._hear_until_it_breaks()
+                await self._api.call("GET", "/channels", ANY)  # whether the secret is right
+                await self._line.hear()
                 error = from_code(None, "it was closed")
             except Exception as cause:
                 error = from_exception(cause)
@@ -205,184 +174,23 @@ class PusherProvider(RealtimeProvider):
             await self._clock.sleep(REFUSED_S if refused else later)
             pause = min(pause * 2, BACKOFF_MAX_S)
 
-    async def _hear_until_it_breaks(self) -> None:
-        await self._call("GET", "/channels", {"filter_by_prefix": "private-none"})  # whether the secret is right
-        async with connect(self._url, ping_interval=None, open_timeout=ANSWER_S, close_timeout=0.5) as socket:
-            async with asyncio.timeout(ANSWER_S):
-                first = json.loads(await socket.recv())
-            if first.get("event") != "pusher:connection_established":
-                self._raise_error(first)
-            told = json.loads(first["data"])
-            self._socket_id = str(told["socket_id"])
-            self._socket = socket
-            try:
-                for subscription in list(self._subscriptions.values()):
-                    await self._ask_to_attach(subscription)
-                self._connected()
-                await self._hear(socket, min(SILENCE_S, float(told.get("activity_timeout") or SILENCE_S)))
-            finally:
-                self._socket = None
-                for subscription in self._subscriptions.values():
-                    if subscription.attached and not subscription.attached.done():
-                        subscription.attached.cancel()
-
     def _connected(self) -> None:
         self._become(ConnectionStatus.CONNECTED)
         self._settled.set()
-        self._may_have_lost, self._was_connected = self._was_connected, True
-        self._tell_of_loss()
 
-    def _tell_of_loss(self) -> None:
-        """After a new connection, as soon as every channel is heard again."""
-        if self._may_have_lost and all(each.attached and each.attached.done() for each in self._subscriptions.values()):
-            self._may_have_lost = False
-            self._tell_loss()
-
-    async def _hear(self, socket: ClientConnection, silence_s: float) -> None:
-        """Take frames; a line that is silent is asked, and given up when it stays so."""
-        asked, looked = False, self._clock.monotonic()
-        while True:
-            if (now := self._clock.monotonic()) - looked >= min(LOOK_S, silence_s):
-                looked = now
-                await self._look_after_channels(now)
-            try:
-                async with asyncio.timeout(ANSWER_S if asked else silence_s):
-                    text = await socket.recv()
-                asked = False
-            except TimeoutError:
-                if asked:
-                    raise ProviderUnavailable("Pusher fell silent.") from None
-                asked = True
-                await socket.send(_frame("pusher:ping", {}))
-                continue
-            try:
-                await self._take(socket, json.loads(text))
-            except (RealtimeError, ConnectionClosed):
-                raise
-            except Exception:  # a client may send anything, and every worker would be thrown out by it
-                logger.warning("A frame from Pusher cannot be read and is passed over")
-
-    async def _look_after_channels(self, now: float) -> None:
-        """Ask again, seldom, for those that are refused; give the line up when it does not answer for one."""
-        for each in list(self._subscriptions.values()):
-            if each.refused and now - each.asked > REFUSED_S:
-                await self._ask_to_attach(each)
-            elif each.attached and not each.attached.done() and now - each.asked > PATIENCE_S:
-                raise ProviderUnavailable(f"Pusher does not answer for {each.channel}.")
-
-    async def _take(self, socket: ClientConnection, frame: Json) -> None:
-        event, name = frame["event"], frame.get("channel", "")
-        subscription = self._subscriptions.get(name)
-        if event == "pusher:ping":
-            await socket.send(_frame("pusher:pong", {}))
-        elif event == "pusher:error":
-            if (wronged := self._wrongly_signed(frame)) is not None:
-                self._attached(wronged, _not_heard(wronged, "401: Invalid signature"))
-            else:
-                self._raise_error(frame)
-        elif subscription is None:
-            pass  # let go of meanwhile, or the answer to a ping
-        elif event == "pusher_internal:subscription_succeeded":
-            self._attached(subscription, None)
-        elif event == "pusher:subscription_error":
-            reason = frame.get("data") or {}
-            self._attached(subscription, _not_heard(subscription, f"{reason.get('status')}: {reason.get('error')}"))
-        elif not event.startswith(("pusher:", "pusher_internal:")):
-            message = from_event(event, frame.get("data"), str(frame.get("user_id", "")))
-            guarded(subscription.callback, subscription.channel, message)
-
-    def _wrongly_signed(self, frame: Json) -> _Subscription | None:
-        """The channel that an error refuses, if it is about one."""
-        found = _WRONGLY_SIGNED.match(str(_data_of(frame).get("message")))
-        return self._subscriptions.get(found[1]) if found else None
-
-    def _raise_error(self, frame: Json) -> None:
-        """Act on an error that the socket told: those below 4300 end the connection."""
-        data = _data_of(frame)
-        code = data.get("code")
-        error = from_code(int(code) if code is not None else None, str(data.get("message", "")))
-        if code is not None and 4000 <= int(code) < 4300:
-            raise error
-        self._become(self._status, error)
-
-    # Channels
+    def _wrong(self, error: RealtimeError | None) -> None:
+        """Say what is wrong while connected; what is wrong else, the lack of a connection says."""
+        if self.is_connected:
+            self._become(self._status, error)
 
     async def subscribe(self, channel: str, callback: MessageCallback) -> None:
         """Attach to a channel."""
         self._require_connected()
-        name = to_pusher(channel)
-        known = self._subscriptions.get(name)
-        if known is not None and known.refused is None:
-            known.callback = callback
-            if known.attached is None or known.attached.done():
-                return
-            subscription = known
-        else:
-            subscription = _Subscription(channel, callback)
-            self._subscriptions[name] = subscription
-            try:
-                await self._ask_to_attach(subscription)
-            except RealtimeError:
-                self._forget(name, subscription)
-                raise
-        assert subscription.attached is not None
-        await asyncio.wait({subscription.attached}, timeout=PATIENCE_S - 1)
-        attached = subscription.attached
-        if attached.done() and not attached.cancelled() and attached.exception() is None:
-            return
-        self._forget(name, subscription)
-        if attached.done() and not attached.cancelled() and (error := attached.exception()):
-            raise error
-        raise ProviderUnavailable(f"Pusher did not answer to {channel} in time.")
+        await self._line.subscribe(channel, callback)
 
     async def unsubscribe(self, channel: str) -> None:
         """Detach from a channel."""
-        name = to_pusher(channel)
-        if (subscription := self._subscriptions.get(name)) is None:
-            return
-        self._forget(name, subscription)
-        if self._socket is not None:
-            with suppress(Exception):  # a line that breaks forgets it too
-                await self._socket.send(_frame("pusher:unsubscribe", {"channel": name}))
-
-    def _forget(self, name: str, subscription: _Subscription) -> None:
-        if self._subscriptions.get(name) is subscription:
-            del self._subscriptions[name]
-            self._clear_refusal()
-            self._tell_of_loss()  # it may be the last one that was waited for
-
-    async def _ask_to_attach(self, subscription: _Subscription) -> None:
-        if self._socket is None:
-            raise ProviderUnavailable("Pusher is not connected.", remedy="It is tried again by itself.")
-        name = to_pusher(subscription.channel)
-        subscription.asked = self._clock.monotonic()
-        if subscription.attached is None or subscription.attached.done():
-            subscription.attached = asyncio.get_running_loop().create_future()
-        auth = self._signer.authenticate(name, self._socket_id)["auth"]
-        try:
-            await self._socket.send(_frame("pusher:subscribe", {"channel": name, "auth": auth}))
-        except Exception as error:
-            raise from_exception(error) from error
-
-    def _attached(self, subscription: _Subscription, refused: ProviderRefused | None) -> None:
-        waiting, subscription.refused = subscription.attached, refused
-        if waiting is not None and not waiting.done():
-            if refused is None:
-                waiting.set_result(None)
-            else:
-                waiting.set_exception(refused)
-                waiting.exception()  # nobody may be waiting
-        if refused is not None:
-            self._become(self._status, refused)
-        else:
-            self._clear_refusal()
-        self._tell_of_loss()
-
-    def _clear_refusal(self) -> None:
-        """Nothing is wrong any more, unless another channel is refused."""
-        if self.is_connected:
-            refused = (each.refused for each in self._subscriptions.values() if each.refused)
-            self._become(self._status, next(refused, None))
+        await self._line.unsubscribe(channel)
 
     # Messages
 
@@ -398,25 +206,12 @@ class PusherProvider(RealtimeProvider):
         for first in range(0, len(events), BATCH):
             batch = events[first : first + BATCH]
             await self._pace.take(len(batch))
-            await self._call("POST", "/batch_events", {"batch": batch})
-        self._clear_refusal()
-
-    async def _call(self, method: str, path: str, content: Mapping[str, Json]) -> None:
-        """One signed call of the HTTP API."""
-        if self._http is None:
-            raise ProviderUnavailable("Pusher is not connected.", remedy="Call connect() first.")
-        request = Request(self._account, method, self._path + path, dict(content))
-        try:
-            async with asyncio.timeout(ANSWER_S):  # httpx bounds each of its steps, not all of them
-                answer = await self._http.request(
-                    method, request.signed_path, content=request.body, headers=request.headers
-                )
-        except Exception as cause:
-            raise from_exception(cause) from cause
-        if not answer.is_success:
-            error = from_status(answer.status_code, answer.text)
-            self._become(self._status, error)
-            raise error
+            try:
+                await self._api.call("POST", "/batch_events", {"batch": batch})
+            except RealtimeError as error:
+                self._wrong(error)
+                raise
+        self._wrong(self._line.refused)
 
     def _require_connected(self) -> None:
         if not self.is_connected:
@@ -467,20 +262,4 @@ class PusherProvider(RealtimeProvider):
         if not grant.may_read(channel):
             raise NotAllowed(f"You may not hear {channel}.", remedy="Ask for a channel of your own tenant.")
         who = {"user_id": grant.client_id} if name.startswith(PRESENCE) else None
-        return self._signer.authenticate(name, socket_id, who)
-
-
-def _frame(event: str, data: Json) -> str:
-    return json.dumps({"event": event, "data": data})
-
-
-def _data_of(frame: Json) -> dict[str, Json]:
-    """What an error says: Pusher sends an object, some servers of its protocol a string that holds one."""
-    data = frame.get("data") or {}
-    return dict(json.loads(data) if isinstance(data, str) else data)
-
-
-def _not_heard(subscription: _Subscription, why: str) -> ProviderRefused:
-    return ProviderRefused(
-        f"Pusher does not let us hear {subscription.channel} ({why}).", remedy="Check PUSHER_SECRET."
-    )
+        return self._api.authorise(name, socket_id, who)

@@ -24,6 +24,11 @@ def from_code(code: int | None, text: str) -> RealtimeError:
     return _unavailable(f"Pusher ended the connection ({code}: {text}).", RETRY_AFTER_S if later else AT_ONCE_S)
 
 
+def told(text: str) -> RealtimeError:
+    """An error without a code that the WebSocket told."""
+    return _unavailable(f"Pusher says that something is wrong ({text}).")
+
+
 def from_status(status: int, text: str) -> RealtimeError:
     """An HTTP answer that is no success."""
     text = text.strip().splitlines()[0][:200] if text.strip() else "no words"

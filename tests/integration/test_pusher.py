@@ -23,9 +23,10 @@ from realtime_ui.core.errors import (
     TooLarge,
 )
 from realtime_ui.core.status import ConnectionStatus
-from realtime_ui.providers import pusher
+from realtime_ui.providers import pusher, pusher_api, pusher_line
 from realtime_ui.providers.base import Grant, WireMessage
 from realtime_ui.providers.pusher import PusherProvider
+from realtime_ui.providers.pusher_api import PusherApi
 from realtime_ui.providers.pusher_errors import from_code, from_exception, from_status
 from realtime_ui.providers.pusher_names import to_pusher
 from tests.conformance.test_provider import Heard, message
@@ -91,8 +92,8 @@ async def test_a_line_that_falls_silent_is_given_up(
     server: PusherServer, provider: PusherProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is asked, does not answer, and another one is opened; what may be lost is told once all is heard again."""
-    monkeypatch.setattr(pusher, "SILENCE_S", 0.2)
-    monkeypatch.setattr(pusher, "ANSWER_S", 0.2)
+    monkeypatch.setattr(pusher_line, "SILENCE_S", 0.2)
+    monkeypatch.setattr(pusher_line, "ANSWER_S", 0.2)
     heard, losses = Heard(), list[int]()
     await provider.subscribe(CHANNEL, heard)
     provider.on_loss(lambda: losses.append(1))
@@ -163,8 +164,8 @@ async def test_a_channel_that_is_not_answered_for_gets_another_line(
     """When it was heard before: nobody else would ask for it again."""
     heard, subscribe, unanswered = Heard(), server._subscribe, list[str]()
     await provider.subscribe(CHANNEL, heard)
-    monkeypatch.setattr(pusher, "SILENCE_S", 0.2)
-    monkeypatch.setattr(pusher, "PATIENCE_S", 0.4)
+    monkeypatch.setattr(pusher_line, "SILENCE_S", 0.2)
+    monkeypatch.setattr(pusher_line, "PATIENCE_S", 0.4)
 
     def once_deaf(socket: Socket, data: dict[str, str]) -> None:
         if not unanswered:
@@ -239,8 +240,9 @@ async def test_it_comes_back_when_pusher_says(server: PusherServer, code: int, l
     await provider.disconnect()
 
 
-async def test_a_call_that_trickles_ends_in_time(provider: PusherProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_that_trickles_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a piece of the answer comes."""
+    ended = asyncio.Event()
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError), contextlib.closing(writer):
@@ -250,14 +252,17 @@ async def test_a_call_that_trickles_ends_in_time(provider: PusherProvider, monke
                 await writer.drain()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(reader.read(1_000), 0.02)
+        ended.set()
 
-    monkeypatch.setattr(pusher, "ANSWER_S", 0.3)
+    monkeypatch.setattr(pusher_api, "ANSWER_S", 0.3)
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as slow:
-        assert provider._http is not None
-        provider._http.base_url = httpx.URL(f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}")
+        api = PusherApi(f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}", "1", "key", "secret")
+        api.open()
         with pytest.raises(ProviderUnavailable, match="in time"):
             async with asyncio.timeout(5):
-                await provider.publish(CHANNEL, message(1))
+                await api.call("GET", "/channels", {})
+        await api.close()
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_the_services_refusals_are_ours(server: PusherServer, provider: PusherProvider) -> None:
