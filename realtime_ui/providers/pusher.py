@@ -109,8 +109,10 @@ class PusherProvider(RealtimeProvider):
         for name in ("pusher_app_id", "pusher_key", "pusher_secret"):
             if not getattr(settings, name):
                 raise ValueError(f"{name.upper()} is not set; copy it from the app's page in the Pusher dashboard.")
-        if not settings.pusher_app_id.isdigit():
+        if not re.fullmatch(r"[0-9]+", settings.pusher_app_id):
             raise ValueError("PUSHER_APP_ID is not a number; copy it from the app's page in the Pusher dashboard.")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", settings.pusher_key):
+            raise ValueError("PUSHER_KEY is not made of letters and digits; copy it from the app's page as it is.")
         if not settings.pusher_cluster and not settings.pusher_host:
             raise ValueError("PUSHER_CLUSTER is not set; it is what the dashboard calls cluster, such as eu.")
         if settings.pusher_cluster and not re.fullmatch(r"[a-z0-9-]+", settings.pusher_cluster):
@@ -123,7 +125,7 @@ class PusherProvider(RealtimeProvider):
             settings.pusher_secret,
             cluster=settings.pusher_cluster,
             host=settings.pusher_host,
-            tls=settings.pusher_tls,
+            tls=settings.pusher_tls or not settings.pusher_host,  # Pusher itself is never asked in the clear
             rate=settings.pusher_rate,
         )
 
