@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     pusher_cluster: str = Field("", description="The app's cluster, such as eu.")
     pusher_host: str = Field("", description="A server other than Pusher's own: HOST:PORT, in place of the cluster.")
     pusher_tls: bool = Field(True, description="Whether that server is reached over TLS.")
-    pusher_rate: float = Field(500, gt=0, description="Messages a second that the app may publish.")
+    pusher_rate: float = Field(500, gt=0, description="Messages a second that one worker may publish.")
 
     frame_window_ms: int = Field(25, ge=0, le=1000, description="Messages within it share one frame.")
     gap_wait_ms: int = Field(20, ge=0, le=5000, description="How long a hole waits for a straggler.")

@@ -7,7 +7,7 @@ client is closed, and another one takes its place.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ably import AblyRealtime
@@ -20,6 +20,7 @@ from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, Realti
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.ably_account import Account, Timings
 from realtime_ui.providers.ably_errors import TOKEN_ERRORS, code_of, translate
+from realtime_ui.providers.base import end
 
 CLOSE_S = 1.0
 TRY_TIMED_OUT = 50003
@@ -177,15 +178,6 @@ class Link:
         if status is ConnectionStatus.CONNECTED or error is not None:
             self._settled.set()
         self._changed()
-
-
-async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they are over: httpx sometimes swallows a cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=3 * CLOSE_S)
 
 
 async def _close(client: AblyRealtime) -> None:

@@ -15,9 +15,8 @@ from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.ably_account import Account, Timings
 from realtime_ui.providers.ably_channels import Attachment
-from realtime_ui.providers.ably_link import end
 from realtime_ui.providers.ably_shard import Shard
-from realtime_ui.providers.base import PATIENCE_S
+from realtime_ui.providers.base import PATIENCE_S, end
 
 ROOM = 0.5
 """A connection that carries less of its rate than this takes another channel."""

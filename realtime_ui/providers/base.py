@@ -4,9 +4,10 @@ The log is the truth and the provider only the wire: it may lose, double or reor
 The suite in `tests/conformance/` says the same in tests; `MemoryProvider` is its executable form.
 """
 
+import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from typing import ParamSpec, TypeVar
@@ -104,6 +105,7 @@ LossCallback = Callable[[], None]
 PresenceCallback = Callable[[str, PresenceChange], None]
 Unsubscribe = Callable[[], None]
 
+END_AGAIN_S = 1.5
 PATIENCE_S = 5.0
 """No method waits for the service for longer, in s; then it raises `ProviderUnavailable`. (A publish may have to
 wait for its turn before, where the service bounds the rate.)"""
@@ -250,6 +252,15 @@ class RealtimeProvider(ABC):
             f"The provider {self.name!r} has no clients other than this app.",
             remedy="Follow channels with /api/stream, or set REALTIME_PROVIDER to ably or pusher.",
         )
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they are over: httpx sometimes swallows a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=END_AGAIN_S)
 
 
 P = ParamSpec("P")

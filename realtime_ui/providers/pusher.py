@@ -6,21 +6,20 @@ others publish, a lease decides (`Capability.MESSAGE_IDS` is not claimed). Every
 
 import asyncio
 import json
-import logging
+import random
 import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
-import httpx
-import pusher
-from pusher.http import Request
-from pusher.pusher_client import PusherClient
-from websockets.asyncio.client import ClientConnection, connect
-
-from realtime_ui.core.clock import SystemClock
-from realtime_ui.core.errors import InvalidRequest, NotAllowed, ProviderRefused, ProviderUnavailable, TooLarge
+from realtime_ui.core.clock import Clock, SystemClock
+from realtime_ui.core.errors import (
+    InvalidRequest,
+    NotAllowed,
+    ProviderRefused,
+    ProviderUnavailable,
+    RealtimeError,
+    TooLarge,
+)
 from realtime_ui.core.messages import Json
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.base import (
@@ -33,37 +32,23 @@ from realtime_ui.providers.base import (
     RealtimeProvider,
     Unsubscribe,
     WireMessage,
-    guarded,
+    end,
 )
 from realtime_ui.providers.pace import Pace
-from realtime_ui.providers.pusher_errors import from_code, from_exception, from_status
-from realtime_ui.providers.pusher_names import PRESENCE, from_event, from_pusher, to_data, to_pusher
+from realtime_ui.providers.pusher_api import PusherApi
+from realtime_ui.providers.pusher_errors import from_code, from_exception
+from realtime_ui.providers.pusher_line import REFUSED_S, PusherLine
+from realtime_ui.providers.pusher_names import PRESENCE, from_pusher, to_data, to_pusher
 from realtime_ui.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 PROTOCOL = 7
 BATCH = 10
 """Events that Pusher takes in one call."""
-SILENCE_S = 10.0
-"""After so long without a frame the line is asked whether it is there; Pusher's own 120 s would be long."""
-ANSWER_S = 4.0
+ANY = {"filter_by_prefix": "private-none"}
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 5.0
-REFUSED_S = 30.0
-"""How long what Pusher refuses is left alone."""
 NO_PRESENCE = "On Pusher nobody sees who is on a channel without being there too."
 
 _SOCKET_ID = re.compile(r"\d{1,20}\.\d{1,20}")
-
-
-@dataclass(slots=True)
-class _Subscription:
-    """A channel that is to be heard."""
-
-    channel: str
-    callback: MessageCallback
-    attached: "asyncio.Future[None] | None" = None
-    refused: ProviderRefused | None = None
 
 
 class PusherProvider(RealtimeProvider):
@@ -77,6 +62,7 @@ class PusherProvider(RealtimeProvider):
         host: HOST:PORT of another server, in place of the cluster.
         tls: whether that server is reached over TLS.
         rate: messages a second that may be published.
+        clock: tells the time.
     """
 
     name = "pusher"
@@ -84,24 +70,34 @@ class PusherProvider(RealtimeProvider):
     max_message_bytes = 9_000  # of Pusher's 10 kB; the rest is for what goes beside the payload
 
     def __init__(
-        self, app_id: str, key: str, secret: str, *, cluster: str = "", host: str = "", tls: bool = True, rate: float
+        self,
+        app_id: str,
+        key: str,
+        secret: str,
+        *,
+        cluster: str = "",
+        host: str = "",
+        tls: bool = True,
+        rate: float,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__()
+        self._clock = clock or SystemClock()
+        self._api = PusherApi(
+            f"{'https' if tls else 'http'}://{host or f'api-{cluster}.pusher.com'}", app_id, key, secret
+        )
         sockets = host or f"ws-{cluster}.pusher.com"
-        self._url = f"{'wss' if tls else 'ws'}://{sockets}/app/{key}?protocol={PROTOCOL}&client=realtime-ui&version=1"
-        self._api_url = f"{'https' if tls else 'http'}://{host or f'api-{cluster}.pusher.com'}"
-        self._path = f"/apps/{app_id}"
-        self._signer = pusher.Pusher(app_id, key, secret)
-        self._account = PusherClient(app_id, key, secret)
-        self._pace = Pace(rate, SystemClock(), burst=max(BATCH, rate / 10))
-        self._subscriptions: dict[str, _Subscription] = {}  # by Pusher's name
-        self._socket: ClientConnection | None = None
-        self._socket_id = ""
-        self._http: httpx.AsyncClient | None = None
+        self._line = PusherLine(
+            f"{'wss' if tls else 'ws'}://{sockets}/app/{key}?protocol={PROTOCOL}&client=realtime-ui&version=1",
+            lambda name, socket_id: self._api.authorise(name, socket_id)["auth"],
+            self._clock,
+            connected=self._connected,
+            wrong=self._wrong,
+            lost=self._tell_loss,
+        )
+        self._pace = Pace(rate, self._clock, burst=max(BATCH, rate / 10))
         self._task: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
-        self._was_connected = False
-        self._may_have_lost = False  # until all is subscribed again
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "PusherProvider":
@@ -113,8 +109,10 @@ class PusherProvider(RealtimeProvider):
         for name in ("pusher_app_id", "pusher_key", "pusher_secret"):
             if not getattr(settings, name):
                 raise ValueError(f"{name.upper()} is not set; copy it from the app's page in the Pusher dashboard.")
-        if not settings.pusher_app_id.isdigit():
+        if not re.fullmatch(r"[0-9]+", settings.pusher_app_id):
             raise ValueError("PUSHER_APP_ID is not a number; copy it from the app's page in the Pusher dashboard.")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", settings.pusher_key):
+            raise ValueError("PUSHER_KEY is not made of letters and digits; copy it from the app's page as it is.")
         if not settings.pusher_cluster and not settings.pusher_host:
             raise ValueError("PUSHER_CLUSTER is not set; it is what the dashboard calls cluster, such as eu.")
         if settings.pusher_cluster and not re.fullmatch(r"[a-z0-9-]+", settings.pusher_cluster):
@@ -127,7 +125,7 @@ class PusherProvider(RealtimeProvider):
             settings.pusher_secret,
             cluster=settings.pusher_cluster,
             host=settings.pusher_host,
-            tls=settings.pusher_tls,
+            tls=settings.pusher_tls or not settings.pusher_host,  # Pusher itself is never asked in the clear
             rate=settings.pusher_rate,
         )
 
@@ -136,26 +134,25 @@ class PusherProvider(RealtimeProvider):
     async def connect(self, client_id: str) -> None:
         """Connect; Pusher needs no client id, messages carry it."""
         if self._task is None:
-            self._http = httpx.AsyncClient(base_url=self._api_url, timeout=PATIENCE_S - 1, trust_env=False)
+            self._api.open()
             self._settled.clear()
             self._become(ConnectionStatus.CONNECTING)
             self._task = asyncio.create_task(self._stay_connected(), name="pusher")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), PATIENCE_S - 0.5)
         if not self.is_connected:
-            raise self._error or ProviderUnavailable("Pusher does not answer in time.")
+            if self._error is None:
+                self._become(self._status, ProviderUnavailable("Pusher does not answer in time."))
+            assert self._error is not None
+            raise self._error
 
     async def disconnect(self) -> None:
         """End the connection; subscriptions are forgotten."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
-        self._subscriptions.clear()
-        self._was_connected = False
+            await end([task])
+        await self._api.close()
+        self._line.clear()
         self._become(ConnectionStatus.CLOSED)
 
     async def _stay_connected(self) -> None:
@@ -163,7 +160,8 @@ class PusherProvider(RealtimeProvider):
         pause = BACKOFF_MIN_S
         while True:
             try:
-                await self._hear_until_it_breaks()
+                await self._api.call("GET", "/channels", ANY)  # whether the secret is right
+                await self._line.hear()
                 error = from_code(None, "it was closed")
             except Exception as cause:
                 error = from_exception(cause)
@@ -174,163 +172,27 @@ class PusherProvider(RealtimeProvider):
             refused = isinstance(error, ProviderRefused)
             self._become(ConnectionStatus.FAILED if refused else ConnectionStatus.DISCONNECTED, error)
             self._settled.set()
-            await asyncio.sleep(REFUSED_S if refused else pause)
+            later = max(getattr(error, "retry_after_s", 0.0), pause * random.uniform(0.75, 1.25))
+            await self._clock.sleep(REFUSED_S if refused else later)
             pause = min(pause * 2, BACKOFF_MAX_S)
-
-    async def _hear_until_it_breaks(self) -> None:
-        await self._call("GET", "/channels", {"filter_by_prefix": "private-none"})  # whether the secret is right
-        async with connect(self._url, ping_interval=None, open_timeout=ANSWER_S, close_timeout=0.5) as socket:
-            async with asyncio.timeout(ANSWER_S):
-                first = json.loads(await socket.recv())
-            if first.get("event") != "pusher:connection_established":
-                self._raise_error(first)
-            self._socket_id = str(json.loads(first["data"])["socket_id"])
-            self._socket = socket
-            try:
-                for subscription in self._subscriptions.values():
-                    await self._ask_to_attach(subscription)
-                self._connected()
-                await self._hear(socket)
-            finally:
-                self._socket = None
-                for subscription in self._subscriptions.values():
-                    if subscription.attached and not subscription.attached.done():
-                        subscription.attached.cancel()
 
     def _connected(self) -> None:
         self._become(ConnectionStatus.CONNECTED)
         self._settled.set()
-        self._may_have_lost, self._was_connected = self._was_connected, True
-        self._tell_of_loss()
 
-    def _tell_of_loss(self) -> None:
-        """After a new connection, as soon as every channel is heard again."""
-        if self._may_have_lost and all(each.attached and each.attached.done() for each in self._subscriptions.values()):
-            self._may_have_lost = False
-            self._tell_loss()
-
-    async def _hear(self, socket: ClientConnection) -> None:
-        """Take frames; a line that is silent is asked, and given up when it stays so."""
-        asked, tried_again = False, time.monotonic()
-        while True:
-            try:
-                async with asyncio.timeout(ANSWER_S if asked else SILENCE_S):
-                    text = await socket.recv()
-                asked = False
-            except TimeoutError:
-                if asked:
-                    raise ProviderUnavailable("Pusher fell silent.") from None
-                asked = True
-                await socket.send(_frame("pusher:ping", {}))
-                continue
-            finally:
-                if time.monotonic() - tried_again > REFUSED_S:
-                    tried_again = time.monotonic()
-                    for each in [each for each in self._subscriptions.values() if each.refused]:
-                        await self._ask_to_attach(each)
-            try:
-                await self._take(socket, json.loads(text))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                logger.warning("A frame from Pusher cannot be read and is passed over")
-
-    async def _take(self, socket: ClientConnection, frame: Json) -> None:
-        event, name = frame["event"], frame.get("channel", "")
-        subscription = self._subscriptions.get(name)
-        if event == "pusher:ping":
-            await socket.send(_frame("pusher:pong", {}))
-        elif event == "pusher:error":
-            self._raise_error(frame)
-        elif subscription is None:
-            pass  # let go of meanwhile, or the answer to a ping
-        elif event == "pusher_internal:subscription_succeeded":
-            self._attached(subscription, None)
-        elif event == "pusher:subscription_error":
-            reason = frame.get("data") or {}
-            text = (
-                f"Pusher does not let us hear {subscription.channel} ({reason.get('status')}: {reason.get('error')})."
-            )
-            self._attached(subscription, ProviderRefused(text, remedy="Check PUSHER_SECRET."))
-        elif not event.startswith(("pusher:", "pusher_internal:")):
-            message = from_event(event, frame.get("data"), str(frame.get("user_id", "")))
-            guarded(subscription.callback, subscription.channel, message)
-
-    def _raise_error(self, frame: Json) -> None:
-        """Act on an error that the socket told: those below 4300 end the connection."""
-        data = frame.get("data") or {}
-        data = json.loads(data) if isinstance(data, str) else data
-        code = data.get("code")
-        error = from_code(int(code) if code is not None else None, str(data.get("message", "")))
-        if code is not None and 4000 <= int(code) < 4300:
-            raise error
-        self._become(self._status, error)
-
-    # Channels
+    def _wrong(self, error: RealtimeError | None) -> None:
+        """Say what is wrong while connected; what is wrong else, the lack of a connection says."""
+        if self.is_connected:
+            self._become(self._status, error)
 
     async def subscribe(self, channel: str, callback: MessageCallback) -> None:
         """Attach to a channel."""
         self._require_connected()
-        name = to_pusher(channel)
-        known = self._subscriptions.get(name)
-        if known is not None and known.refused is None:
-            known.callback = callback
-            if known.attached is None or known.attached.done():
-                return
-            subscription = known
-        else:
-            subscription = self._subscriptions[name] = _Subscription(channel, callback)
-            await self._ask_to_attach(subscription)
-        assert subscription.attached is not None
-        await asyncio.wait({subscription.attached}, timeout=PATIENCE_S - 1)
-        attached = subscription.attached
-        if attached.done() and not attached.cancelled() and attached.exception() is None:
-            return
-        if self._subscriptions.get(name) is subscription:
-            del self._subscriptions[name]
-            self._clear_refusal()
-        if attached.done() and not attached.cancelled() and (error := attached.exception()):
-            raise error
-        raise ProviderUnavailable(f"Pusher did not answer to {channel} in time.")
+        await self._line.subscribe(channel, callback)
 
     async def unsubscribe(self, channel: str) -> None:
         """Detach from a channel."""
-        name = to_pusher(channel)
-        if self._subscriptions.pop(name, None) is None:
-            return
-        self._clear_refusal()
-        if self._socket is not None:
-            with suppress(Exception):  # a line that breaks forgets it too
-                await self._socket.send(_frame("pusher:unsubscribe", {"channel": name}))
-
-    async def _ask_to_attach(self, subscription: _Subscription) -> None:
-        name = to_pusher(subscription.channel)
-        if subscription.attached is None or subscription.attached.done():
-            subscription.attached = asyncio.get_running_loop().create_future()
-        auth = self._signer.authenticate(name, self._socket_id)["auth"]
-        assert self._socket is not None
-        try:
-            await self._socket.send(_frame("pusher:subscribe", {"channel": name, "auth": auth}))
-        except Exception as error:
-            raise from_exception(error) from error
-
-    def _attached(self, subscription: _Subscription, refused: ProviderRefused | None) -> None:
-        waiting, subscription.refused = subscription.attached, refused
-        if waiting is not None and not waiting.done():
-            if refused is None:
-                waiting.set_result(None)
-            else:
-                waiting.set_exception(refused)
-                waiting.exception()  # nobody may be waiting
-        if refused is not None:
-            self._become(self._status, refused)
-        else:
-            self._clear_refusal()
-        self._tell_of_loss()
-
-    def _clear_refusal(self) -> None:
-        """Nothing is wrong any more, unless another channel is refused."""
-        if self.is_connected:
-            refused = (each.refused for each in self._subscriptions.values() if each.refused)
-            self._become(self._status, next(refused, None))
+        await self._line.unsubscribe(channel)
 
     # Messages
 
@@ -346,24 +208,12 @@ class PusherProvider(RealtimeProvider):
         for first in range(0, len(events), BATCH):
             batch = events[first : first + BATCH]
             await self._pace.take(len(batch))
-            await self._call("POST", "/batch_events", {"batch": batch})
-        self._clear_refusal()
-
-    async def _call(self, method: str, path: str, content: Mapping[str, Json]) -> None:
-        """One signed call of the HTTP API."""
-        if self._http is None:
-            raise ProviderUnavailable("Pusher is not connected.", remedy="Call connect() first.")
-        request = Request(self._account, method, self._path + path, dict(content))
-        try:
-            answer = await self._http.request(
-                method, request.signed_path, content=request.body, headers=request.headers
-            )
-        except Exception as cause:
-            raise from_exception(cause) from cause
-        if not answer.is_success:
-            error = from_status(answer.status_code, answer.text)
-            self._become(self._status, error)
-            raise error
+            try:
+                await self._api.call("POST", "/batch_events", {"batch": batch})
+            except RealtimeError as error:
+                self._wrong(error)
+                raise
+        self._wrong(self._line.refused)
 
     def _require_connected(self) -> None:
         if not self.is_connected:
@@ -414,8 +264,4 @@ class PusherProvider(RealtimeProvider):
         if not grant.may_read(channel):
             raise NotAllowed(f"You may not hear {channel}.", remedy="Ask for a channel of your own tenant.")
         who = {"user_id": grant.client_id} if name.startswith(PRESENCE) else None
-        return self._signer.authenticate(name, socket_id, who)
-
-
-def _frame(event: str, data: Json) -> str:
-    return json.dumps({"event": event, "data": data})
+        return self._api.authorise(name, socket_id, who)

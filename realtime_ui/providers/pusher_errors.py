@@ -11,6 +11,7 @@ from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RateLi
 
 CHECK = "Check PUSHER_APP_ID, PUSHER_KEY, PUSHER_SECRET and PUSHER_CLUSTER."
 RETRY_AFTER_S = 1.0
+AT_ONCE_S = 0.0
 
 
 def from_code(code: int | None, text: str) -> RealtimeError:
@@ -19,7 +20,13 @@ def from_code(code: int | None, text: str) -> RealtimeError:
         return ProviderRefused(f"Pusher refuses the connection ({code}: {text}).", remedy=CHECK)
     if code is not None and 4300 <= code < 4400:
         return RateLimited(f"Pusher refused an event ({code}: {text}).", retry_after_s=RETRY_AFTER_S)
-    return ProviderUnavailable(f"Pusher ended the connection ({code}: {text}).")
+    later = code is not None and 4100 <= code < 4200
+    return _unavailable(f"Pusher ended the connection ({code}: {text}).", RETRY_AFTER_S if later else AT_ONCE_S)
+
+
+def told(text: str) -> RealtimeError:
+    """An error without a code that the WebSocket told."""
+    return _unavailable(f"Pusher says that something is wrong ({text}).")
 
 
 def from_status(status: int, text: str) -> RealtimeError:
@@ -31,7 +38,7 @@ def from_status(status: int, text: str) -> RealtimeError:
         return RateLimited("Pusher takes no more messages for now (429).", retry_after_s=RETRY_AFTER_S)
     if 400 <= status < 500 and status != 408:
         return ProviderRefused(f"Pusher refuses ({status}: {text}).", remedy=CHECK)
-    return ProviderUnavailable(f"Pusher cannot answer ({status}).")
+    return _unavailable(f"Pusher cannot answer ({status}).")
 
 
 def from_exception(error: Exception) -> RealtimeError:
@@ -44,7 +51,13 @@ def from_exception(error: Exception) -> RealtimeError:
     if isinstance(error, InvalidStatus):
         return from_status(error.response.status_code, error.response.body.decode(errors="replace"))
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return ProviderUnavailable("Pusher does not answer in time.")
+        return _unavailable("Pusher does not answer in time.")
     if isinstance(error, OSError | httpx.TransportError | WebSocketException):
-        return ProviderUnavailable(f"Pusher cannot be reached ({type(error).__name__}).")
-    return ProviderUnavailable(f"Pusher cannot be used for now ({type(error).__name__}).")
+        return _unavailable(f"Pusher cannot be reached ({type(error).__name__}).")
+    return _unavailable(f"Pusher cannot be used for now ({type(error).__name__}).")
+
+
+def _unavailable(text: str, retry_after_s: float = AT_ONCE_S) -> ProviderUnavailable:
+    error = ProviderUnavailable(text)
+    error.retry_after_s = retry_after_s
+    return error

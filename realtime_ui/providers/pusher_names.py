@@ -81,7 +81,7 @@ def from_event(name: str, data: Json, user_id: str = "") -> WireMessage:
         user_id: who sent a client event, where Pusher says so.
     """
     if isinstance(data, str):
-        with suppress(ValueError):  # it may be a foreign client's plain text
+        with suppress(ValueError, RecursionError):  # it may be a foreign client's plain text, or nested without end
             data = json.loads(data)
     try:
         beside = data[BESIDE]
@@ -90,6 +90,6 @@ def from_event(name: str, data: Json, user_id: str = "") -> WireMessage:
         return WireMessage(
             str(beside["id"]), name, payload, int(beside["timestamp"]), str(beside["client_id"]), headers
         )
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         now = round(time.time() * 1000)
         return WireMessage(uuid.uuid4().hex, name.removeprefix(CLIENT_EVENT), data, now, user_id)

@@ -1,6 +1,8 @@
 """The Pusher provider and a Pusher that goes wrong."""
 
 import asyncio
+import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -10,6 +12,7 @@ from websockets.datastructures import Headers
 from websockets.frames import Close
 from websockets.http11 import Response
 
+from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.errors import (
     InvalidRequest,
     NotAllowed,
@@ -20,14 +23,16 @@ from realtime_ui.core.errors import (
     TooLarge,
 )
 from realtime_ui.core.status import ConnectionStatus
-from realtime_ui.providers import pusher
+from realtime_ui.providers import pusher, pusher_api, pusher_line
 from realtime_ui.providers.base import Grant, WireMessage
 from realtime_ui.providers.pusher import PusherProvider
+from realtime_ui.providers.pusher_api import PusherApi
 from realtime_ui.providers.pusher_errors import from_code, from_exception, from_status
 from realtime_ui.providers.pusher_names import to_pusher
 from tests.conformance.test_provider import Heard, message
 from tests.conformance.wires.pusher import provider_of
 from tests.doubles.pusher import PusherServer
+from tests.doubles.pusher.channels import Socket
 
 CHANNEL = "t:project:x"
 
@@ -87,8 +92,8 @@ async def test_a_line_that_falls_silent_is_given_up(
     server: PusherServer, provider: PusherProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is asked, does not answer, and another one is opened; what may be lost is told once all is heard again."""
-    monkeypatch.setattr(pusher, "SILENCE_S", 0.2)
-    monkeypatch.setattr(pusher, "ANSWER_S", 0.2)
+    monkeypatch.setattr(pusher_line, "SILENCE_S", 0.2)
+    monkeypatch.setattr(pusher_line, "ANSWER_S", 0.2)
     heard, losses = Heard(), list[int]()
     await provider.subscribe(CHANNEL, heard)
     provider.on_loss(lambda: losses.append(1))
@@ -116,6 +121,148 @@ async def test_a_frame_that_cannot_be_read_is_passed_over(
     assert await heard.ids(1) == ["id-1"]
     assert provider.is_connected
     assert "cannot be read" in caplog.text
+
+
+DEEP = "[" * 4_000 + "]" * 4_000
+ENDLESS = '{"_realtime": {"id": "x", "timestamp": 1e999, "client_id": "", "headers": {}}}'
+
+
+@pytest.mark.parametrize("data", [DEEP, json.dumps(DEEP), json.dumps(ENDLESS)], ids=["deep", "deep text", "endless"])
+async def test_no_client_event_ends_the_connection(server: PusherServer, provider: PusherProvider, data: str) -> None:
+    """Whoever may hear a channel may send on it, and each worker hears it: one must not throw all of them out."""
+    heard, statuses = Heard(), list[ConnectionStatus]()
+    await provider.subscribe(CHANNEL, heard)
+    provider.on_status(statuses.append)
+    server.say(to_pusher(CHANNEL), f'{{"event": "client-a.b", "channel": "{to_pusher(CHANNEL)}", "data": {data}}}')
+    await provider.publish(CHANNEL, message(1))
+    await until(lambda: any(got.id == "id-1" for _, got in heard.messages))
+    assert statuses == []
+
+
+async def test_a_wrong_signature_is_refused_in_pushers_own_words(
+    server: PusherServer, provider: PusherProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pusher itself answers with an error that has no code and names the channel in its text alone."""
+
+    def answer(socket: Socket, data: dict[str, str]) -> None:
+        text = f"Invalid signature: Expected HMAC SHA256 hex digest of {socket.id}:{data['channel']}, but got 0f0f"
+        socket.event("pusher:error", {"code": None, "message": text})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "_subscribe", answer)
+        with pytest.raises(ProviderRefused, match=CHANNEL) as caught:
+            await provider.subscribe(CHANNEL, Heard())
+        assert "0f0f" not in str(caught.value)
+    assert provider.is_connected
+    await provider.subscribe(CHANNEL, Heard())
+    assert provider.error is None
+
+
+async def test_a_channel_that_is_not_answered_for_gets_another_line(
+    server: PusherServer, provider: PusherProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it was heard before: nobody else would ask for it again."""
+    heard, subscribe, unanswered = Heard(), server._subscribe, list[str]()
+    await provider.subscribe(CHANNEL, heard)
+    monkeypatch.setattr(pusher_line, "SILENCE_S", 0.2)
+    monkeypatch.setattr(pusher_line, "PATIENCE_S", 0.4)
+
+    def once_deaf(socket: Socket, data: dict[str, str]) -> None:
+        if not unanswered:
+            unanswered.append(data["channel"])
+        else:
+            subscribe(socket, data)
+
+    monkeypatch.setattr(server, "_subscribe", once_deaf)
+    losses = list[int]()
+    provider.on_loss(lambda: losses.append(1))
+    await server.drop_connections()
+    await until(lambda: losses == [1])
+    assert unanswered == [to_pusher(CHANNEL)]
+    await provider.publish(CHANNEL, message(1))
+    assert await heard.ids(1) == ["id-1"]
+
+
+async def test_what_could_not_be_subscribed_is_not_tried_again(server: PusherServer, provider: PusherProvider) -> None:
+    """The caller was told, and asks again or does not."""
+    heard = Heard()
+    await server.drop_connections()
+    with pytest.raises(ProviderUnavailable):
+        await provider.subscribe(CHANNEL, heard)  # into a line that is about to be found broken, or was
+    await until(lambda: provider.is_connected)
+    await provider.subscribe("t:project:other", heard)  # asked for after all that would be asked for again
+    assert server.channels.names() == [to_pusher("t:project:other")]
+
+
+async def test_the_rest_is_told_lost_when_a_channel_is_let_go_of_meanwhile(
+    server: PusherServer, provider: PusherProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one whose answer was still awaited."""
+    subscribe, losses = server._subscribe, list[int]()
+    for channel in (CHANNEL, "t:project:slow"):
+        await provider.subscribe(channel, Heard())
+    provider.on_loss(lambda: losses.append(1))
+
+    def without_slow(socket: Socket, data: dict[str, str]) -> None:
+        if "slow" not in data["channel"]:
+            subscribe(socket, data)
+
+    monkeypatch.setattr(server, "_subscribe", without_slow)
+    await server.drop_connections()
+    await until(lambda: server.channels.names() == [to_pusher(CHANNEL)] and provider.is_connected)
+    assert losses == []
+    await provider.unsubscribe("t:project:slow")
+    assert losses == [1]
+
+
+class Asleep(SystemClock):
+    """A clock that remembers who sleeps how long, and lets nobody wake."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for good."""
+        self.pauses.append(seconds)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(("code", "least", "most"), [(4100, 1.0, 2.0), (4200, 0.0, 0.9), (4001, 30.0, 30.0)])
+async def test_it_comes_back_when_pusher_says(server: PusherServer, code: int, least: float, most: float) -> None:
+    """By the family of the code: later, at once, or seldom."""
+    server.fail(code)
+    clock = Asleep()
+    provider = provider_of(server, clock=clock)
+    with pytest.raises((ProviderRefused, ProviderUnavailable)):
+        await provider.connect("worker")
+    await until(lambda: bool(clock.pauses))
+    assert least <= clock.pauses[0] <= most
+    await provider.disconnect()
+
+
+async def test_a_call_that_trickles_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a piece of the answer comes."""
+    ended = asyncio.Event()
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while not reader.at_eof():
+                writer.write(b"x: y\r\n")
+                await writer.drain()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(reader.read(1_000), 0.02)
+        ended.set()
+
+    monkeypatch.setattr(pusher_api, "ANSWER_S", 0.3)
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as slow:
+        api = PusherApi(f"http://127.0.0.1:{slow.sockets[0].getsockname()[1]}", "1", "key", "secret")
+        api.open()
+        with pytest.raises(ProviderUnavailable, match="in time"):
+            async with asyncio.timeout(5):
+                await api.call("GET", "/channels", {})
+        await api.close()
+        await asyncio.wait_for(ended.wait(), 5)
 
 
 async def test_the_services_refusals_are_ours(server: PusherServer, provider: PusherProvider) -> None:

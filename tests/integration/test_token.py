@@ -153,12 +153,13 @@ async def test_a_page_with_ably_js_needs_nothing_but_the_address(on_ably: tuple[
 async def test_a_page_with_pusher_js_hears_its_own_tenants_channels(on_pusher: tuple[Stage, PusherServer]) -> None:
     """And no other; what it sends is recorded once."""
     stage, server = on_pusher
-    cookie, person = await stage.cookie()
+    _, person = await stage.cookie()
+    pages = await make_key(stage.runtime, Scope.TOKEN, Scope.READ)
     own = to_pusher(f"{person.tenant}:project:abc123")
     other = to_pusher(f"{uuid.uuid4()}:project:abc123")
     channel = ChannelName.parse("project:abc123")
     await stage.open_inbound(person.tenant, channel)
-    arguments = (str(server.port), server.key, f"{stage.url}{ADDRESS}", cookie, own, other)
+    arguments = (str(server.port), server.key, f"{stage.url}{ADDRESS}", pages["Authorization"], own, other)
     page = asyncio.create_task(vendor.run("pusher_checks.mjs", "granted", *arguments))
     while not page.done():
         await stage.runtime.bus.emit("project.updated", {"projectId": "abc123"}, person.tenant)

@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from realtime_ui.core.clock import Clock
 from realtime_ui.providers.pusher import PusherProvider
 from tests.doubles.pusher import PusherServer
 
 
-def provider_of(server: PusherServer, *, key: str = "", secret: str = "", rate: float = 500) -> PusherProvider:
+def provider_of(
+    server: PusherServer, *, key: str = "", secret: str = "", rate: float = 500, clock: Clock | None = None
+) -> PusherProvider:
     """A provider of a server's app, with another key or secret where given."""
     return PusherProvider(
         server.app_id,
@@ -16,6 +19,7 @@ def provider_of(server: PusherServer, *, key: str = "", secret: str = "", rate: 
         host=f"127.0.0.1:{server.port}",
         tls=False,
         rate=rate,
+        clock=clock,
     )
 
 

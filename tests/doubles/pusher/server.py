@@ -207,7 +207,7 @@ class PusherServer:
         name, now = str(frame.get("channel")), time.monotonic()
         socket.spent = [each for each in socket.spent if now - each < 1]
         if name not in socket.channels or not name.startswith(("private-", "presence-")):
-            socket.event("pusher:error", {"code": 4301, "message": "Client events need a private channel"})
+            socket.event("pusher:error", {"code": None, "message": "Client events need a private channel"})
         elif len(socket.spent) >= CLIENT_EVENTS_PER_S:
             socket.event("pusher:error", {"code": 4301, "message": "Client event rate limit exceeded"})
         else:

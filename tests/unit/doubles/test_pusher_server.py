@@ -1,17 +1,23 @@
 """The Pusher server, checked with Pusher's own clients: pusher-js for sockets, the Python library for HTTP."""
 
 import asyncio
+import hashlib
 import json
+import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pusher
 import pytest
 from pusher.errors import PusherBadAuth, PusherBadRequest, PusherBadStatus
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests import vendor
 from tests.doubles.pusher import PusherServer
+from tests.doubles.pusher.channels import sign
 
 
 @pytest.fixture
@@ -71,6 +77,89 @@ async def test_the_library_is_refused_as_by_pusher(server: PusherServer) -> None
     server.refuse_rate(5)
     with pytest.raises(PusherBadStatus, match="429"):
         await call(server, "trigger", "open", "news", {})
+
+
+@dataclass
+class Raw:
+    """A socket without a client, for what a well-behaved one never does."""
+
+    socket: ClientConnection
+    id: str
+
+    async def say(self, event: str, **more: Any) -> None:
+        """Send a frame."""
+        await self.socket.send(json.dumps({"event": event, **more}))
+
+    async def hear(self) -> tuple[str, Any]:
+        """The next frame: its event and its data."""
+        async with asyncio.timeout(5):
+            frame = json.loads(await self.socket.recv())
+        return frame["event"], json.loads(frame["data"]) if isinstance(frame["data"], str) else frame["data"]
+
+    async def join(self, server: PusherServer, channel: str) -> None:
+        """Subscribe to a channel."""
+        auth = f"{server.key}:{sign(server.secret, f'{self.id}:{channel}')}"
+        await self.say("pusher:subscribe", data={"channel": channel, "auth": auth})
+        assert (await self.hear())[0] == "pusher_internal:subscription_succeeded"
+
+
+@asynccontextmanager
+async def raw(server: PusherServer) -> AsyncIterator[Raw]:
+    """A connected one."""
+    async with connect(f"ws://127.0.0.1:{server.port}/app/{server.key}?protocol=7") as socket:
+        told = json.loads(json.loads(await socket.recv())["data"])
+        assert told["activity_timeout"] == 120
+        yield Raw(socket, told["socket_id"])
+
+
+async def test_client_events_reach_the_others_ten_a_second(server: PusherServer) -> None:
+    """Not who sent them; the eleventh is refused with 4301, and one on a public channel without a code."""
+    async with raw(server) as ada, raw(server) as max_:
+        for each in (ada, max_):
+            await each.join(server, "private-room")
+            await each.join(server, "open")
+        for number in range(11):
+            await ada.say("client-typing", channel="private-room", data={"n": number})
+        assert [await max_.hear() for _ in range(10)] == [("client-typing", {"n": number}) for number in range(10)]
+        event, data = await ada.hear()
+        assert (event, data["code"]) == ("pusher:error", 4301)
+        await max_.say("client-typing", channel="open", data={})
+        event, data = await max_.hear()
+        assert (event, data["code"]) == ("pusher:error", None)
+        await ada.say("pusher:ping", data={})
+        assert (await ada.hear())[0] == "pusher:pong"  # and nothing of its own before
+
+
+async def test_a_program_can_leave_one_socket_out(server: PusherServer) -> None:
+    """The one of the page that it works for."""
+    async with raw(server) as ada, raw(server) as max_:
+        for each in (ada, max_):
+            await each.join(server, "private-room")
+        await call(server, "trigger", "private-room", "first", {}, ada.id)
+        await call(server, "trigger", "private-room", "second", {})
+        assert (await ada.hear())[0] == "second"
+        assert (await max_.hear())[0] == "first"
+
+
+@pytest.mark.parametrize("wrong", ["auth_key", "auth_signature", "auth_timestamp", "body_md5"])
+async def test_a_call_that_is_not_signed_right_is_refused(server: PusherServer, wrong: str) -> None:
+    """In whichever part."""
+    body = b'{"name": "news", "channel": "open", "data": "{}"}'
+    signed = {
+        "auth_key": server.key,
+        "auth_timestamp": str(round(time.time()) - (601 if wrong == "auth_timestamp" else 0)),
+        "auth_version": "1.0",
+        "body_md5": hashlib.md5(b"other" if wrong == "body_md5" else body).hexdigest(),  # noqa: S324
+    }
+    if wrong == "auth_key":
+        signed["auth_key"] = "nobodys"
+    path = f"/apps/{server.app_id}/events"
+    text = "&".join(f"{name}={value}" for name, value in sorted(signed.items()))
+    signature = sign("another" if wrong == "auth_signature" else server.secret, f"POST\n{path}\n{text}")
+    async with httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{server.port}{path}"
+        answer = await http.post(url, params={**signed, "auth_signature": signature}, content=body)
+    assert answer.status_code == 401
 
 
 async def test_data_beyond_10_kb_is_refused(server: PusherServer) -> None:

@@ -8,6 +8,7 @@ from realtime_ui.providers import factory
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.factory import ENTRY_POINT_GROUP, create_realtime_client
 from realtime_ui.providers.memory import MemoryProvider
+from realtime_ui.providers.pusher import PusherProvider
 from realtime_ui.settings import Settings
 
 
@@ -62,12 +63,20 @@ def test_a_whole_set_of_pusher_settings_is_taken() -> None:
     assert create_realtime_client("pusher", Settings.model_validate(elsewhere)).name == "pusher"
 
 
+def test_pusher_itself_is_never_asked_in_the_clear() -> None:
+    """PUSHER_TLS is about another server."""
+    provider = PusherProvider.from_settings(Settings.model_validate({**PUSHER, "pusher_tls": False}))
+    assert provider._line._url.startswith("wss://ws-eu.pusher.com/app/k?")
+    assert provider._api._url == "https://api-eu.pusher.com"
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"pusher_app_id": ""}, "PUSHER_APP_ID is not set"),
         ({"pusher_app_id": "one"}, "PUSHER_APP_ID is not a number"),
         ({"pusher_key": ""}, "PUSHER_KEY is not set"),
+        ({"pusher_key": "k/?x"}, "PUSHER_KEY is not made of"),
         ({"pusher_secret": ""}, "PUSHER_SECRET is not set"),
         ({"pusher_cluster": ""}, "PUSHER_CLUSTER is not set"),
         ({"pusher_cluster": "eu/x"}, "PUSHER_CLUSTER is not a cluster"),

@@ -46,7 +46,7 @@ def test_two_channels_never_share_a_name(one: str, other: str) -> None:
 
 
 def test_a_usual_name_can_be_read() -> None:
-    """And the longest id there is gets through."""
+    """And the longest id there is fits, if only by its digest."""
     assert to_pusher("t:project:abc.1~x") == "private-t;project;abc.1=7Ex"
     longest = f"00000000-0000-0000-0000-000000000001:organization:{'x' * 128}"
     assert len(to_pusher(longest)) <= MAX_LENGTH
