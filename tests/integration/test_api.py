@@ -247,7 +247,7 @@ async def test_the_schema_is_published(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/api/openapi.json")).json()["paths"]
     assert set(paths) == {
         *("/api/events", "/api/stream", "/api/channels/{name}/history", "/api/channels/{name}"),
-        *("/api/health", "/api/ready", "/api/metrics"),
+        *("/api/health", "/api/ready", "/api/metrics", "/api/realtime/token"),
     }
 
 

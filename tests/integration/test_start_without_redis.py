@@ -1,24 +1,23 @@
 """A start that finds no Redis, or one that refuses."""
 
-import httpx
-import pytest
+from pathlib import Path
 
-from tests.app import App
+import httpx
+
+from tests.app import App, free_port
+from tests.integration.test_serve import run
 from tests.integration.test_tokens import LOAD
 from tests.integration.test_workers import ADA, CHANNEL, seq_of_one_more
 from tests.tab import open_tab
 from tests.valkey import SERVERS, Valkey
 
 
-@pytest.mark.parametrize("password", ["", "wrong"])
-async def test_a_start_without_redis_serves_from_the_log_until_it_is_there(app: App, password: str) -> None:
-    """Whether Redis is away, or refuses: pages load, events are stored and shown; states come with Redis."""
-    with Valkey.running(SERVERS["valkey"] or "", "--requirepass", "right", password="right") as server:
-        url = f"redis://:{password}@127.0.0.1:{server.port}"
-        if not password:
-            server.kill()
+async def test_a_start_without_redis_serves_from_the_log_until_it_is_there(app: App) -> None:
+    """Pages load, events are stored and shown; states come with Redis."""
+    with Valkey.running() as server:
+        server.kill()
         app.process.end()
-        settings = {"REALTIME_PROVIDER": "redis", "REDIS_URL": url, "WORKERS": "2"}
+        settings = {"REALTIME_PROVIDER": "redis", "REDIS_URL": server.url, "WORKERS": "2"}
         try:
             with App.start(app.database_url, port=app.process.port, **settings) as own:
                 async with open_tab(own.url, own.cookie(ADA), page="/") as tab:
@@ -28,15 +27,19 @@ async def test_a_start_without_redis_serves_from_the_log_until_it_is_there(app: 
                     async with httpx.AsyncClient(base_url=own.url) as http:
                         answer = (await http.get("/api/ready")).json()
                     assert (answer["ready"], answer["away"]) == (True, ["provider"])
-                    if password:
-                        with server.client() as redis:
-                            redis.config_set("requirepass", "wrong")
-                        server.password = "wrong"
-                    else:
-                        server.options = ()
-                        server.password = ""
-                        server.start()
+                    server.start()
                     await tab.event(LOAD)
                     await tab.until(lambda: "Northwind" in str(tab.updates))
         finally:
             app.process.start()
+
+
+def test_a_redis_that_refuses_us_ends_the_start_in_one_sentence(tmp_path: Path) -> None:
+    """Which names the setting, and not the password."""
+    with Valkey.running(SERVERS["valkey"] or "", "--requirepass", "right", password="right") as server:
+        url = f"redis://:another-word@127.0.0.1:{server.port}"
+        done = run(REALTIME_PROVIDER="redis", REDIS_URL=url, PORT=str(free_port()), DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "REDIS_URL" in done.stderr
+    assert "another-word" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -18,6 +18,7 @@ def test_every_series_is_there_from_the_start_and_labels_are_a_closed_set() -> N
     assert {(key, value) for key, value in labels if key != "le"} == {
         *(("outcome", value) for value in ("stored", "duplicate", "ephemeral", "refused", "unavailable", "failed")),
         *(("outcome", value) for value in ("sent", "answered", "missed")),
+        ("outcome", "recorded"),
         *(("kind", value) for value in ("fresh", "resume", "gap", "reset")),
     }
 
