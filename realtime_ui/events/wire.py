@@ -90,14 +90,19 @@ class Signer:
     def is_own(self, channel: str, wire: WireMessage) -> bool:
         """Whether a message that came over the channel was sealed by this system, and for that channel."""
         signature = wire.headers.get(SIGNATURE, "")
-        return hmac.compare_digest(signature.encode(), self._sign(channel, wire).encode())
+        return hmac.compare_digest(_bytes(signature), _bytes(self._sign(channel, wire)))
 
     def _sign(self, channel: str, wire: WireMessage) -> str:
         # Sorted keys: a provider may hand the payload back in another order.
         data = json.dumps(wire.data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         signed = [wire.headers.get(name, "") for name in (SEQ, EPOCH, NOTICE)]
-        parts = [channel, wire.id, wire.name, *signed, wire.timestamp, hashlib.sha256(data.encode()).hexdigest()]
+        parts = [channel, wire.id, wire.name, *signed, wire.timestamp, hashlib.sha256(_bytes(data)).hexdigest()]
         return hmac.new(self._secret, json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8 of anything that JSON can hold: a foreign message may have half of a surrogate pair in it."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def compact(value: Json) -> str:
