@@ -1,0 +1,103 @@
+"""What a provider refuses, as an admin finds it: in one line of the log, and on `/health`."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from realtime_ui.core.channels import ChannelName
+from realtime_ui.hub.watched import Frame
+from realtime_ui.runtime import Runtime
+from tests.doubles.ably import AblyServer
+from tests.doubles.pusher import PusherServer
+from tests.integration.test_token import Stage, on_ably, on_pusher
+
+__all__ = ["on_ably", "on_pusher"]  # fixtures
+
+CHANNEL = ChannelName.parse("project:x")
+
+
+def unseen(frame: Frame) -> None:
+    """Nobody looks."""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds that must come to hold."""
+    async with asyncio.timeout(25):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def trouble(runtime: Runtime, words: str, caplog: pytest.LogCaptureFixture) -> str:
+    """The trouble that the admins are shown, once it holds some words; it stands in the log once."""
+
+    def shown() -> str:
+        told = runtime.state()["provider_trouble"]
+        return told["text"] if told else ""
+
+    await until(lambda: words in shown())
+    text = shown()
+    await asyncio.sleep(1.5)  # in which it is not said again
+    assert [record.getMessage() for record in caplog.records if text in record.getMessage()] == [
+        f"The provider {runtime.provider.name}: {text}"
+    ]
+    return text
+
+
+async def emit(stage: Stage, count: int = 1) -> None:
+    """Emit events on a channel of a tenant."""
+    _, person = await stage.cookie()
+    await stage.runtime.hub.attach((person.tenant, CHANNEL), unseen)
+    for _ in range(count):
+        await stage.runtime.bus.emit("project.updated", {"projectId": "x"}, person.tenant)
+
+
+async def test_ably_revoked_right(on_ably: tuple[Stage, AblyServer], caplog: pytest.LogCaptureFixture) -> None:
+    """A channel that the key may no longer use is named; the connection itself is well."""
+    stage, server = on_ably
+    caplog.set_level(logging.INFO)
+    server.restrict({"other:*": ["*"]})
+    await emit(stage)
+    text = await trouble(stage.runtime, "40160", caplog)
+    assert server.key not in text
+    assert stage.runtime.provider.is_connected
+
+
+async def test_ably_rate(on_ably: tuple[Stage, AblyServer], caplog: pytest.LogCaptureFixture) -> None:
+    """What goes too fast is tried again, and told."""
+    stage, server = on_ably
+    caplog.set_level(logging.INFO)
+    server.refuse_rate(1)
+    await emit(stage, 3)
+    await trouble(stage.runtime, "429", caplog)
+
+
+async def test_ably_expired_token(on_ably: tuple[Stage, AblyServer]) -> None:
+    """Another one is fetched by itself; nobody has to do anything."""
+    stage, server = on_ably
+    await emit(stage)
+    server.expire_tokens()
+    await emit(stage, 3)
+    await until(lambda: stage.runtime.provider.is_connected and not stage.runtime.state()["provider_error"])
+
+
+async def test_pusher_rotated_secret(on_pusher: tuple[Stage, PusherServer], caplog: pytest.LogCaptureFixture) -> None:
+    """The settings to check are named, and none of them is shown; the house is degraded."""
+    stage, server = on_pusher
+    caplog.set_level(logging.INFO)
+    secret = server.secret
+    await emit(stage)
+    await server.change_secret("rotated")
+    text = await trouble(stage.runtime, "PUSHER_SECRET", caplog)
+    assert secret not in text
+    assert stage.runtime.health.snapshot().degraded == ("provider",)
+
+
+async def test_pusher_rate(on_pusher: tuple[Stage, PusherServer], caplog: pytest.LogCaptureFixture) -> None:
+    """What goes too fast is tried again, and told."""
+    stage, server = on_pusher
+    caplog.set_level(logging.INFO)
+    server.refuse_rate(1)
+    await emit(stage, 3)
+    await trouble(stage.runtime, "429", caplog)
