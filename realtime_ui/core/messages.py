@@ -195,3 +195,8 @@ def dumps(value: Json, *, field: str) -> str:
             remedy="Store the large part elsewhere and send its address.",
         )
     return text
+
+
+def compact(value: Json) -> str:
+    """JSON without spaces, as the bounds on size count it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
-from realtime_ui.core.messages import Ephemeral, Json, Message
+from realtime_ui.core.messages import Ephemeral, Message, compact
 from realtime_ui.providers.base import WireMessage
 
 SEQ, EPOCH, NOTICE, SIGNATURE = "seq", "epoch", "notice", "signature"
@@ -103,8 +103,3 @@ class Signer:
 def _bytes(text: str) -> bytes:
     """UTF-8 of anything that JSON can hold: a foreign message may have half of a surrogate pair in it."""
     return text.encode("utf-8", "surrogatepass")
-
-
-def compact(value: Json) -> str:
-    """JSON without spaces, as the bounds on size count it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

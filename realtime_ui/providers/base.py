@@ -151,15 +151,15 @@ class RealtimeProvider(ABC):
 
     def on_status(self, callback: StatusCallback) -> Unsubscribe:
         """Hear of every change of status; call the result to stop."""
-        return _listen(self._status_callbacks, callback)
+        return listen(self._status_callbacks, callback)
 
     def on_error(self, callback: ErrorCallback) -> Unsubscribe:
         """Hear of every new `error`, however short it lasts; call the result to stop."""
-        return _listen(self._error_callbacks, callback)
+        return listen(self._error_callbacks, callback)
 
     def on_loss(self, callback: LossCallback) -> Unsubscribe:
         """Hear that messages may have been lost, as after every new connection; call the result to stop."""
-        return _listen(self._loss_callbacks, callback)
+        return listen(self._loss_callbacks, callback)
 
     def _become(self, status: ConnectionStatus, error: RealtimeError | None = None) -> None:
         """Take on a status, with what is wrong; tells those who listen, where it is another one."""
@@ -277,6 +277,7 @@ def guarded(callback: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> N
 T = TypeVar("T")
 
 
-def _listen(listeners: list[T], listener: T) -> Unsubscribe:
+def listen(listeners: list[T], listener: T) -> Unsubscribe:
+    """Add a listener; call the result to take it away, as often as you like."""
     listeners.append(listener)
     return lambda: listeners.remove(listener) if listener in listeners else None

@@ -4,7 +4,6 @@ Clients of one `MemoryNetwork` hear each other, as clients of one Ably app would
 """
 
 from collections import defaultdict
-from typing import TypeVar
 
 from realtime_ui.core.errors import ProviderUnavailable
 from realtime_ui.core.messages import Json
@@ -20,9 +19,8 @@ from realtime_ui.providers.base import (
     Unsubscribe,
     WireMessage,
     guarded,
+    listen,
 )
-
-T = TypeVar("T")
 
 
 class MemoryNetwork:
@@ -108,15 +106,8 @@ class MemoryProvider(RealtimeProvider):
     async def presence_subscribe(self, channel: str, callback: PresenceCallback) -> Unsubscribe:
         """Hear of every change on a channel."""
         self._require_connected()
-        watchers = self._network.watchers[channel]
-        watchers.append(callback)
-        return lambda: _discard(watchers, callback)
+        return listen(self._network.watchers[channel], callback)
 
     def _require_connected(self) -> None:
         if not self.is_connected:
             raise ProviderUnavailable("The memory provider is not connected.", remedy="Call connect() first.")
-
-
-def _discard(items: list[T], item: T) -> None:
-    if item in items:
-        items.remove(item)

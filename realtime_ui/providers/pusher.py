@@ -5,7 +5,6 @@ others publish, a lease decides (`Capability.MESSAGE_IDS` is not claimed). Every
 """
 
 import asyncio
-import json
 import random
 import re
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ from realtime_ui.core.errors import (
     RealtimeError,
     TooLarge,
 )
-from realtime_ui.core.messages import Json
+from realtime_ui.core.messages import Json, compact
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.base import (
     PATIENCE_S,
@@ -201,7 +200,7 @@ class PusherProvider(RealtimeProvider):
         self._require_connected()
         name, events = to_pusher(channel), []
         for message in messages:
-            size = len(json.dumps(message.data, ensure_ascii=False, separators=(",", ":")).encode())
+            size = len(compact(message.data).encode())
             if size > self.max_message_bytes:
                 raise TooLarge(f"A message of {size:,} bytes is more than Pusher takes ({self.max_message_bytes:,}).")
             events.append({"channel": name, "name": message.name, "data": to_data(message)})

@@ -11,7 +11,7 @@ import time
 import uuid
 from contextlib import suppress
 
-from realtime_ui.core.messages import Json
+from realtime_ui.core.messages import Json, compact
 from realtime_ui.providers.base import WireMessage
 
 PRIVATE, PRESENCE = "private-", "presence-"
@@ -69,7 +69,7 @@ def to_data(message: WireMessage) -> str:
         data = {**message.data, BESIDE: beside}
     else:
         data = {BESIDE: {**beside, "data": message.data}}
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return compact(data)
 
 
 def from_event(name: str, data: Json, user_id: str = "") -> WireMessage:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, Unavailable
-from realtime_ui.core.messages import Json
+from realtime_ui.core.messages import Json, compact
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.base import (
     Capability,
@@ -26,6 +26,7 @@ from realtime_ui.providers.base import (
     Unsubscribe,
     WireMessage,
     guarded,
+    listen,
     logger,
 )
 from realtime_ui.providers.redis_line import Command, Line, check_address, in_our_words
@@ -125,7 +126,7 @@ class RedisProvider(RealtimeProvider):
     async def presence_enter(self, channel: str, data: Json = None) -> None:
         """Be present on a channel."""
         self._require_connected()
-        said = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        said = compact(data)
         await self._ask_about(channel, self._put(channel, said, renew=False))
         self._present[channel] = said
 
@@ -152,13 +153,13 @@ class RedisProvider(RealtimeProvider):
         """Hear of every change on a channel; after a loss, `presence_get` says what was missed."""
         self._require_connected()
         watchers = self._watchers.setdefault(channel, [])
-        watchers.append(callback)
+        stop = listen(watchers, callback)
         try:
             await self._listen(CHANGES + channel)
         except Unavailable:
-            watchers.remove(callback)
+            stop()
             raise
-        return lambda: watchers.remove(callback) if callback in watchers else None
+        return stop
 
     def _require_connected(self) -> None:
         if not self.is_connected:
@@ -319,7 +320,7 @@ def _encode(message: WireMessage) -> bytes:
         "clientId": message.client_id,
         "headers": dict(message.headers),
     }
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(fields).encode()
 
 
 def _decode(payload: bytes) -> WireMessage:
