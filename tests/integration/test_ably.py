@@ -397,12 +397,15 @@ async def test_a_refused_publish_is_told_for_a_while(server: AblyServer, monkeyp
 
 
 async def test_being_counted_out_is_told(server: AblyServer) -> None:
-    """With when to come again."""
+    """With when to come again, and until a publish is taken."""
     async with connected(server) as provider:
         server.refuse_rate(0.5)
         with pytest.raises(RateLimited) as caught:
             await provider.publish(CHANNEL, message(1))
         assert caught.value.retry_after_s > 0
+        assert isinstance(provider.error, RateLimited)
+        await asyncio.sleep(0.5)
+        await provider.publish(CHANNEL, message(2))
         assert provider.error is None
 
 
