@@ -290,7 +290,8 @@ class RealtimeHub:
             watched = {key: each for key, each in self._watched.items() if each.ready}
             await self._compare(watched)
             for each in watched.values():
-                if not each.attached and (each.attaching is None or each.attaching.done()):
+                waits = not each.attached and (each.attaching is None or each.attaching.done())
+                if waits and self._is_watched(each):
                     each.attaching = asyncio.create_task(self._attach_to_wire(each), name=f"hub-attach {each.key[1]}")
         except RealtimeError as error:
             logger.debug("The sweep failed and is repeated: %s", error)  # health has said why
@@ -301,7 +302,11 @@ class RealtimeHub:
         """Read from the log what it has and these channels do not."""
         for key, head in (await self._log.heads(watched)).items():
             each = watched[key]
-            if head.epoch != each.epoch or head.last > each.last:
+            if self._is_watched(each) and (head.epoch != each.epoch or head.last > each.last):
                 metrics.SWEEP_REPAIRS.inc()
                 each.seen = max(each.seen, head.last)
                 self._read(each)
+
+    def _is_watched(self, watched: Watched) -> bool:
+        """Whether it still is, after something was waited for."""
+        return self._watched.get(watched.key) is watched

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import DatabaseUnavailable
 from realtime_ui.core.messages import Ephemeral, Head, Message
+from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.watched import Frame
@@ -410,6 +411,25 @@ async def test_whoever_leaves_before_the_wire_is_there_leaves_nothing_attached()
         assert isinstance(stage.provider, SlowWire)
         stage.provider.open.set()
         await stage.clock.advance(5)
+        assert not stage.provider._network.subscribers[wire_channel(*KEY)]
+
+
+async def test_a_sweep_touches_nothing_that_was_left_while_it_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither reads for it nor attaches it."""
+    async with Stage() as stage:
+        stage.provider._become(ConnectionStatus.DISCONNECTED)
+        await stage.hub.attach(KEY, stage.take)
+        stage.provider._become(ConnectionStatus.CONNECTED)
+        stage.shelf.append()
+        heads = stage.shelf.heads
+
+        async def and_leave(keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
+            await stage.hub.detach(KEY, stage.take)
+            return await heads(keys)
+
+        monkeypatch.setattr(stage.shelf, "heads", and_leave)
+        await stage.clock.advance(5)
+        assert stage.shelf.reads == 0
         assert not stage.provider._network.subscribers[wire_channel(*KEY)]
 
 
