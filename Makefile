@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test lint e2e unit chaos-short bench chaos soak clean
+.PHONY: help run dev demo test lint e2e unit integration chaos-short bench chaos soak clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,7 +18,7 @@ demo: $(VENV)/.run  ## Send lifelike traffic (REALTIME_API_KEY)
 	$(BIN)/python -m realtime_ui demo
 
 test: lint browser  ## Check everything: lint, types, walls, all tests
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target e2e unit chaos-short
+	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target e2e integration chaos-short unit  # they mostly wait
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -41,8 +41,11 @@ e2e: $(VENV)/.test $(VENDORS) browser  ## The tests with browsers
 chaos-short: $(VENV)/.test browser  ## The chaos run and the soak in their short forms
 	$(BIN)/python -m pytest tests/chaos
 
-unit: $(VENV)/.test $(VENDORS)  ## The tests that need no browser
-	$(BIN)/python -m pytest tests/unit tests/conformance tests/integration
+integration: $(VENV)/.test $(VENDORS)  ## The tests with databases, servers and processes
+	$(BIN)/python -m pytest tests/integration
+
+unit: $(VENV)/.test $(VENDORS)  ## The tests of parts, and of what all providers must do
+	$(BIN)/python -m pytest tests/unit tests/conformance
 
 bench: $(VENV)/.test browser  ## Measure against the contenders
 	$(BIN)/python -m bench

@@ -25,6 +25,7 @@ from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
+from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.factory import create_realtime_client
 from realtime_ui.providers.redis_line import check_address
 from realtime_ui.settings import Settings
@@ -66,8 +67,9 @@ class Parent:
             loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         with ExitStack() as owned:
             self._check_settings()
+            provider = self._make_provider()
             await self._take_port(owned)
-            await self._try_provider()
+            await self._try_provider(provider)
             url = self._settings.database_url or self._start_database(owned)
             try:
                 await asyncio.to_thread(upgrade, url)
@@ -92,12 +94,11 @@ class Parent:
     def _check_settings(self) -> None:
         """End the start where settings do not go together."""
         settings = self._settings
-        try:
-            create_realtime_client(settings.realtime_provider, settings)
-            if settings.redis_url:
+        if settings.redis_url:
+            try:
                 check_address(settings.redis_url)
-        except ValueError as error:
-            raise CannotStart(str(error)) from error
+            except ValueError as error:
+                raise CannotStart(str(error)) from error
         if settings.workers == 1:
             return
         if self._development:
@@ -109,6 +110,13 @@ class Parent:
             )
         if not settings.redis_url:
             raise CannotStart(f"WORKERS is {settings.workers}, and tabs move between them; set REDIS_URL.")
+
+    def _make_provider(self) -> RealtimeProvider:
+        """The one to try; end the start where one of its settings is missing or wrong."""
+        try:
+            return create_realtime_client(self._settings.realtime_provider, self._settings)
+        except ValueError as error:
+            raise CannotStart(str(error)) from error
 
     async def _take_port(self, owned: ExitStack) -> None:
         """Hold the port for the workers, who listen on it; one that a dying process still holds is waited for."""
@@ -127,9 +135,8 @@ class Parent:
                     ) from error
             await asyncio.sleep(0.1)
 
-    async def _try_provider(self) -> None:
+    async def _try_provider(self, provider: RealtimeProvider) -> None:
         """See whether the provider takes us; one that is only away is no reason not to start."""
-        provider = create_realtime_client(self._settings.realtime_provider, self._settings)
         try:
             await provider.connect("start")
         except ProviderRefused as error:
