@@ -66,8 +66,8 @@ class Parent:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which is what nohup asks for
             loop.add_signal_handler(signal.SIGHUP, self._stopping.set)
         with ExitStack() as owned:
-            self._check_settings()
             provider = self._make_provider()
+            self._check_settings()
             await self._take_port(owned)
             await self._try_provider(provider)
             url = self._settings.database_url or self._start_database(owned)
