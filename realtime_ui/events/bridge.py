@@ -139,7 +139,9 @@ class Bridge:
                     for each in batch:
                         await self._send(key, [each])
                     return
-                logger.warning("Not sent on: %s", error, extra={"event_id": batch[0].id})
+                told = error is self._provider.error  # which is logged once, for all to see
+                level = logging.DEBUG if told else logging.WARNING
+                logger.log(level, "Not sent on: %s", error, extra={"event_id": batch[0].id})
                 self._sent(batch)  # the wire never takes it: hubs read it from the log
                 return
             except ProviderRefused:  # which the provider says in its `error`, for all to see

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import InvalidEvent, RealtimeError
 from realtime_ui.core.messages import Event, Json
 from realtime_ui.providers.base import WireMessage
@@ -18,6 +19,7 @@ from realtime_ui.providers.base import WireMessage
 logger = logging.getLogger(__name__)
 
 LIMIT = 1_000
+RETRY_S = 1.0
 FOREIGN_TYPE = "foreign.message"
 """The type of a message whose name is none of ours; payload: `{name, data}`."""
 
@@ -30,11 +32,13 @@ class ForeignMessages:
     Args:
         record: stores an event on a channel and shows it.
         may_record: whether this worker does so now.
+        clock: tells the time.
     """
 
-    def __init__(self, record: Record, may_record: Callable[[], bool]) -> None:
+    def __init__(self, record: Record, may_record: Callable[[], bool], clock: Clock) -> None:
         self._record = record
         self._may_record = may_record
+        self._clock = clock
         self._queue: asyncio.Queue[tuple[WireMessage, uuid.UUID, ChannelName]] = asyncio.Queue(LIMIT)
         self._task: asyncio.Task[None] | None = None
 
@@ -59,12 +63,12 @@ class ForeignMessages:
             logger.warning("Too many foreign messages; one on %s was dropped", channel, extra={"event_id": wire.id})
 
     async def _run(self) -> None:
-        """Store one after another, so that their order holds."""
+        """Store one after another, so that their order holds; one waits for a database that is away."""
         while True:
             wire, tenant, channel = await self._queue.get()
             about = {"event_id": wire.id}
             try:
-                await self._record(to_event(wire, tenant), channel)
+                await self._store(to_event(wire, tenant), channel)
             except RealtimeError as error:
                 metrics.FOREIGN_MESSAGES.labels("refused").inc()
                 logger.warning("A foreign message on %s was refused: %s", channel, error, extra=about)
@@ -73,6 +77,16 @@ class ForeignMessages:
             else:
                 metrics.FOREIGN_MESSAGES.labels("recorded").inc()
                 logger.debug("A foreign message on %s was recorded", channel, extra=about)
+
+    async def _store(self, event: Event, channel: ChannelName) -> None:
+        while True:
+            try:
+                return await self._record(event, channel)
+            except RealtimeError as error:
+                if not error.retryable:
+                    raise
+                logger.debug("A foreign message on %s waits: %s", channel, error, extra={"event_id": event.id})
+            await self._clock.sleep(RETRY_S)
 
 
 def to_event(wire: WireMessage, tenant: uuid.UUID) -> Event:

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 
 from realtime_ui.core.clock import Clock, SystemClock
-from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RateLimited, RealtimeError
+from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RateLimited, RealtimeError, TooLarge
 from realtime_ui.core.messages import Json
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.ably_account import Account, Timings
@@ -140,7 +140,7 @@ class AblyProvider(RealtimeProvider):
             await self._connected().sender(channel).publish(channel, ready)
         except Exception as error:
             found = translate(error, f"Publishing on {channel}")
-            if isinstance(found, ProviderRefused | RateLimited) and self.is_connected:
+            if isinstance(found, ProviderRefused | RateLimited | TooLarge) and self.is_connected:
                 self._refused[channel] = (self._clock.monotonic(), found)
                 self._look()
             raise found from found.__cause__

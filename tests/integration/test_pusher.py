@@ -29,6 +29,7 @@ from realtime_ui.providers.pusher import PusherProvider
 from realtime_ui.providers.pusher_api import PusherApi
 from realtime_ui.providers.pusher_errors import from_code, from_exception, from_status
 from realtime_ui.providers.pusher_names import to_pusher
+from tests.app import free_port
 from tests.conformance.test_provider import Heard, message
 from tests.conformance.wires.pusher import provider_of
 from tests.doubles.pusher import PusherServer
@@ -376,13 +377,24 @@ def test_every_exception_of_the_libraries_is_one_of_our_errors() -> None:
         *_subclasses(OSError),
         RuntimeError,
     }
-    tried = 0
-    for kind in kinds:
-        if (made := _make(kind)) is not None:
-            tried += 1
-            assert isinstance(from_exception(made), RealtimeError)
-    assert tried > 30
-    assert from_exception(websockets.exceptions.ConnectionClosedError(Close(4001, "no app"), None)).retryable is False
+    made = [error for kind in kinds if (error := _make(kind)) is not None]
+    assert len(made) > 30
+    for error in made:
+        found = from_exception(error)
+        assert (type(found), found.retryable) == (ProviderUnavailable, True), error
+    closed = websockets.exceptions.ConnectionClosedError(Close(4001, "no app"), None)
+    answered = websockets.exceptions.InvalidStatus(Response(403, "no", Headers(), b"no"))
+    for error in (closed, answered):
+        assert type(from_exception(error)) is ProviderRefused
+
+
+async def test_the_cause_of_an_error_is_kept() -> None:
+    """The network's own, where nobody listens."""
+    provider = PusherProvider("1000", "k", "s", host=f"127.0.0.1:{free_port()}", tls=False, rate=100)
+    with pytest.raises(ProviderUnavailable) as caught:
+        await provider.connect("ada")
+    assert isinstance(caught.value.__cause__, httpx.ConnectError)
+    await provider.disconnect()
 
 
 async def test_what_a_page_sends_is_heard_without_our_signature(server: PusherServer, provider: PusherProvider) -> None:

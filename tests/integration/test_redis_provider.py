@@ -17,20 +17,18 @@ from realtime_ui.core.messages import Json
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.base import PATIENCE_S, PresenceAction, PresenceChange, RealtimeProvider, WireMessage
 from realtime_ui.providers.redis import RedisProvider
-from realtime_ui.providers.redis_line import REFUSALS, in_our_words
-from tests.valkey import SERVERS, Valkey
+from realtime_ui.providers.redis_line import in_our_words
+from tests import valkey
+from tests.valkey import Valkey
 
 CHANNEL = "00000000-0000-0000-0000-000000000001:project:abc123"
 MESSAGE = WireMessage("id-1", "project.updated", {"n": 1}, 1_700_000_000_000, "ada")
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=valkey.SERVERS)
 def program(request: pytest.FixtureRequest) -> str:
     """Each server's program."""
-    found = SERVERS[request.param]
-    if found is None:
-        pytest.skip(f"no {request.param}-server is installed here (Debian: apt-get install redis-server)")
-    return found
+    return valkey.program(request.param)
 
 
 @pytest.fixture
@@ -241,6 +239,15 @@ def test_a_malformed_address_is_refused_in_one_sentence(url: str) -> None:
     assert "pass word" not in str(caught.value)
 
 
+REFUSED = {
+    redis_errors.AuthenticationError,
+    redis_errors.AuthenticationWrongNumberOfArgsError,
+    redis_errors.AuthorizationError,
+    redis_errors.NoPermissionError,
+    redis_errors.MovedError,
+    redis_errors.ClusterCrossSlotError,
+    ssl.SSLCertVerificationError,
+}
 ALL_ERRORS = [
     kind
     for kind in vars(redis_errors).values()
@@ -257,7 +264,8 @@ def test_every_error_there_is_becomes_one_of_ours(kind: type[Exception]) -> None
     error = in_our_words(cause)
     assert error.__cause__ is cause
     assert kind.__name__ in error.detail
-    assert isinstance(error, ProviderRefused if issubclass(kind, tuple(REFUSALS)) else ProviderUnavailable)
+    wanted = ProviderRefused if kind in REFUSED else ProviderUnavailable
+    assert (type(error), error.retryable) == (wanted, wanted is ProviderUnavailable)
 
 
 @pytest.fixture

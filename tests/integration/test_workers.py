@@ -336,6 +336,7 @@ async def test_metrics_are_of_all_workers_whichever_is_asked(pair: App) -> None:
     [
         ({}, "set REALTIME_PROVIDER to redis, ably or pusher"),
         ({"REALTIME_PROVIDER": "redis"}, "REDIS_URL is not set"),
+        ({"REALTIME_PROVIDER": "ably", "ABLY_API_KEY": "app.key:secret"}, "set REDIS_URL"),
         ({"REALTIME_PROVIDER": "redis", "REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
         ({"WORKERS": "1", "REDIS_URL": "localhost:6379"}, "REDIS_URL is not an address"),
         ({"WORKERS": "none"}, "WORKERS"),

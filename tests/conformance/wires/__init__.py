@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 from realtime_ui.providers.base import RealtimeProvider
@@ -61,6 +62,7 @@ WIRES: dict[str, Callable[[], AbstractAsyncContextManager[Wire]]] = {
     "memory": memory,
     "ably": ably,
     "pusher": pusher,
-    "redis": redis,
+    "valkey": partial(redis, "valkey"),
+    "redis": partial(redis, "redis"),
 }
 """Every wire by name; a third party adds its own and runs the suite."""

@@ -1,4 +1,4 @@
-"""The provider on Redis, on a real Valkey of the test's own."""
+"""The provider on Redis, on a real Valkey of the test's own, and on a real Redis where one is installed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.redis import RedisProvider
-from tests.valkey import Valkey
+from tests.valkey import Valkey, program
 
 
 class RedisWire:
@@ -31,7 +31,7 @@ class RedisWire:
 
 
 @asynccontextmanager
-async def redis() -> AsyncIterator[RedisWire]:
-    """Clients of one Valkey."""
-    with Valkey.running() as server:
+async def redis(name: str) -> AsyncIterator[RedisWire]:
+    """Clients of one server, `valkey` or `redis`."""
+    with Valkey.running(program(name)) as server:
         yield RedisWire(server)

@@ -6,11 +6,11 @@ import uuid
 import pytest
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.errors import Conflict, InvalidEvent
+from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
 from realtime_ui.core.messages import Event, Json
 from realtime_ui.events.foreign import LIMIT, ForeignMessages, to_event
 from realtime_ui.providers.base import WireMessage
-from tests.clock import settle
+from tests.clock import ManualClock, settle
 
 TENANT = uuid.UUID(int=1)
 CHANNEL = ChannelName.parse("project:x")
@@ -49,10 +49,14 @@ class Log:
 
     def __init__(self) -> None:
         self.ids: list[str] = []
+        self.clock = ManualClock()
+        self.away = False
 
     async def record(self, event: Event, channel: ChannelName) -> None:
         """Take an event, unless its id says otherwise."""
         await asyncio.sleep(0)
+        if self.away:
+            raise DatabaseUnavailable("away")
         if event.id == "conflict":
             raise Conflict("the id is taken")
         self.ids.append(event.id)
@@ -61,7 +65,7 @@ class Log:
 async def test_they_are_recorded_in_order_and_a_refused_one_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """It is told."""
     log = Log()
-    foreign = ForeignMessages(log.record, lambda: True)
+    foreign = ForeignMessages(log.record, lambda: True, log.clock)
     await foreign.start()
     for each in ("a", "conflict", "b"):
         foreign.take(wire(id=each), TENANT, CHANNEL)
@@ -71,10 +75,26 @@ async def test_they_are_recorded_in_order_and_a_refused_one_holds_up_nothing(cap
     await foreign.stop()
 
 
+async def test_what_is_heard_while_the_database_is_away_is_recorded_later() -> None:
+    """In its order; nobody else has it."""
+    log = Log()
+    log.away = True
+    foreign = ForeignMessages(log.record, lambda: True, log.clock)
+    await foreign.start()
+    for each in ("a", "b"):
+        foreign.take(wire(id=each), TENANT, CHANNEL)
+    await log.clock.advance(3)
+    assert log.ids == []
+    log.away = False
+    await log.clock.advance(1)
+    assert log.ids == ["a", "b"]
+    await foreign.stop()
+
+
 async def test_whose_turn_it_is_not_records_nothing() -> None:
     """Somebody else does it for all."""
     log = Log()
-    foreign = ForeignMessages(log.record, lambda: False)
+    foreign = ForeignMessages(log.record, lambda: False, log.clock)
     await foreign.start()
     foreign.take(wire(), TENANT, CHANNEL)
     await settle()
@@ -85,7 +105,7 @@ async def test_whose_turn_it_is_not_records_nothing() -> None:
 async def test_a_flood_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
     """What does not fit is told, and the rest is recorded."""
     log = Log()
-    foreign = ForeignMessages(log.record, lambda: True)
+    foreign = ForeignMessages(log.record, lambda: True, log.clock)
     for number in range(LIMIT + 1):
         foreign.take(wire(id=str(number)), TENANT, CHANNEL)
     assert "was dropped" in caplog.text
