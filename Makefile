@@ -18,7 +18,7 @@ demo: $(VENV)/.run  ## Send lifelike traffic (REALTIME_API_KEY)
 	$(BIN)/python -m realtime_ui demo
 
 test: lint browser  ## Check everything: lint, types, walls, all tests
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=target e2e integration chaos-short unit  # they mostly wait
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target e2e integration chaos-short unit  # they mostly wait
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -42,7 +42,7 @@ chaos-short: $(VENV)/.test browser  ## The chaos run and the soak in their short
 	$(BIN)/python -m pytest tests/chaos
 
 integration: $(VENV)/.test $(VENDORS)  ## The tests with databases, servers and processes
-	$(BIN)/python -m pytest tests/integration
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/integration
 
 unit: $(VENV)/.test $(VENDORS)  ## The tests of parts, and of what all providers must do
 	$(BIN)/python -m pytest tests/unit tests/conformance

@@ -19,6 +19,7 @@ from realtime_ui.providers.base import WireMessage
 logger = logging.getLogger(__name__)
 
 LIMIT = 1_000
+MAX_NAME = 200
 RETRY_S = 1.0
 FOREIGN_TYPE = "foreign.message"
 """The type of a message whose name is none of ours; payload: `{name, data}`."""
@@ -95,7 +96,9 @@ def to_event(wire: WireMessage, tenant: uuid.UUID) -> Event:
     Raises:
         InvalidEvent, TooLarge: the log cannot take it.
     """
-    emitter = f"foreign:{wire.client_id}"
+    # A stranger may call itself anything.
+    name = "".join(each for each in wire.client_id[:MAX_NAME] if each.isprintable())
+    emitter = f"foreign:{name}"
 
     def create(type: str, payload: Json) -> Event:
         return Event.create(type, payload, tenant, id=wire.id, emitted_by=emitter)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+import psycopg
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -144,5 +145,5 @@ def sql_state(error: DBAPIError) -> str | None:
 
 
 def is_refusal(error: DBAPIError) -> bool:
-    """Whether PostgreSQL refused the data itself (class 22), or found it too complex (54)."""
-    return (sql_state(error) or "").startswith(("22", "54"))
+    """Whether psycopg or PostgreSQL refused the data itself (class 22), or found it too complex (54)."""
+    return isinstance(error.orig, psycopg.DataError) or (sql_state(error) or "").startswith("54")

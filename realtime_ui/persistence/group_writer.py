@@ -160,9 +160,9 @@ class GroupWriter:
         try:
             with metrics.COMMIT_SECONDS.time():
                 rows = await self._ride_out(group)
-        except DBAPIError as error:
+        except (DBAPIError, UnicodeError) as error:
             metrics.COMMITS.labels("failed").inc()
-            if not is_refusal(error):
+            if isinstance(error, DBAPIError) and not is_refusal(error):
                 logger.error("An append failed: %s", error)
                 self._fail_all(group, _away(error))
             elif len(group) > 1:

@@ -76,7 +76,7 @@ def from_event(name: str, data: Json, user_id: str = "") -> WireMessage:
     """The message that came as an event; a foreign one gets an id and a time here.
 
     Args:
-        name: the event's; a client event is known by what follows `client-`.
+        name: the event's; a client event is known by what follows `client-`, and is never one of ours.
         data: as it came, a string that holds JSON or is text.
         user_id: who sent a client event, where Pusher says so.
     """
@@ -84,7 +84,7 @@ def from_event(name: str, data: Json, user_id: str = "") -> WireMessage:
         with suppress(ValueError, RecursionError):  # it may be a foreign client's plain text, or nested without end
             data = json.loads(data)
     try:
-        beside = data[BESIDE]
+        beside = {} if name.startswith(CLIENT_EVENT) else data[BESIDE]
         payload = beside["data"] if "data" in beside else {key: each for key, each in data.items() if key != BESIDE}
         headers = {str(key): str(each) for key, each in beside["headers"].items()}
         return WireMessage(

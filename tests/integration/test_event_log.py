@@ -89,9 +89,14 @@ async def test_one_callers_conflict_does_not_touch_the_others_of_its_group(log: 
     assert await all_seqs(log, PROJECT) == [1, 2, 3]
 
 
-async def test_a_payload_that_postgresql_refuses_harms_nobody_else(log: EventLog) -> None:
+@pytest.mark.parametrize(
+    ("payload", "emitter"),
+    [('{"number": 1e999999}', "tests"), ("{}", "\0"), ("{}", "\ud800")],
+    ids=["a number too large", "NUL", "half of a surrogate pair"],
+)
+async def test_an_event_that_postgresql_refuses_harms_nobody_else(log: EventLog, payload: str, emitter: str) -> None:
     """Its group fails, is split by caller, and only that caller is refused."""
-    poison = Event("id", "project.updated", {}, '{"number": 1e999999}', TENANT, "tests")
+    poison = Event("id", "project.updated", {}, payload, TENANT, emitter)
     outcomes = await asyncio.gather(
         *(log.append([entry(n=n)]) for n in range(5)),
         log.append([Entry(poison, PROJECT)]),

@@ -80,6 +80,10 @@ const checks = {
     await event(mine, 'pusher:subscription_succeeded');
     assert.equal((await refused).status, 403);
     assert(!theirs.subscribed);
+    const present = made.subscribe(own.replace('private-', 'presence-'));
+    await event(present, 'pusher:subscription_succeeded');
+    assert.equal(present.members.count, 1);
+    assert(present.members.me.id);
     const news = event(mine, 'project.updated');
     mine.trigger('client-project.noted', { from: 'page' });
     return news;

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,12 @@ def test_a_message_named_or_shaped_otherwise_is_wrapped(name: str, data: Json) -
     """Nothing of it is lost."""
     event = to_event(wire(name, data), TENANT)
     assert (event.type, event.payload) == ("foreign.message", {"name": name, "data": data})
+
+
+def test_a_stranger_may_call_itself_anything() -> None:
+    """What of it no log takes is left away."""
+    event = to_event(replace(wire(), client_id="Zoë\0\ud800\n" + "x" * 1_000), TENANT)
+    assert event.emitted_by == "foreign:Zoë" + "x" * 194
 
 
 def test_what_the_log_cannot_take_is_refused() -> None:

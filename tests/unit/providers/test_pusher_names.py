@@ -77,6 +77,14 @@ def test_a_payload_travels_with_one_member_beside_its_own() -> None:
     assert set(data) == {"n", "_realtime"}
 
 
+def test_a_client_event_says_nothing_of_itself() -> None:
+    """Whoever sends one may write anything into it, also what stands beside our own payloads."""
+    forged = to_data(WireMessage("id", "client-a.b", {"n": 1}, 1, "somebody else", {"signature": "x"}))
+    got = from_event("client-a.b", forged, "ada")
+    assert (got.name, got.client_id, got.headers) == ("a.b", "ada", {})
+    assert got.id != "id"
+
+
 @pytest.mark.parametrize("data", ['{"n": 1}', {"n": 1}])
 def test_a_foreign_event_is_a_message_with_an_id_of_its_own(data: Json) -> None:
     """A client event is known by what follows `client-`."""
