@@ -235,8 +235,9 @@ class Parent:
     async def _announce(self, code: str, ready: asyncio.Event) -> None:
         """Say where the app is as soon as it answers."""
         host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host  # noqa: S104
+        host = f"[{host}]" if ":" in host else host
         port = DEVELOPMENT_PORT if self._development else self._settings.port
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(trust_env=False) as client:
             while True:
                 try:
                     if (await client.get(f"http://{host}:{port}/ping")).is_success:

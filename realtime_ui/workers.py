@@ -68,7 +68,12 @@ class Workers:
         pause, deaths = BACKOFF_MIN_S, 0
         while not self._stopping.is_set():
             started = time.monotonic()
-            worker = await self._start()
+            try:
+                worker = await self._start()
+            except OSError as error:  # no memory, or no process more: the other workers go on
+                self._say(f"{name:<10} cannot be started ({error.strerror}); trying again in {BACKOFF_MAX_S:g} s")
+                await self._pause(BACKOFF_MAX_S)
+                continue
             ended, stopping = asyncio.create_task(worker.wait()), asyncio.create_task(self._stopping.wait())
             await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
@@ -84,9 +89,12 @@ class Workers:
             if time.monotonic() - started > HEALTHY_S:
                 pause = BACKOFF_MIN_S
             self._say(f"{name:<10} ended with {worker.returncode}; starting again in {pause:g} s")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+            await self._pause(pause)
             pause = min(pause * 2, BACKOFF_MAX_S)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def _end(self, worker: asyncio.subprocess.Process, name: str) -> None:
         """Ask the worker's whole session to end; make it after `STOP_S` seconds."""

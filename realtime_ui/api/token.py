@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 
 from realtime_ui.access.policy import Action, reach, require
 from realtime_ui.api.identity import Caller
-from realtime_ui.core.errors import TooLarge
+from realtime_ui.core.errors import NotAllowed, TooLarge
 from realtime_ui.core.principals import Person, Principal
 from realtime_ui.providers.base import Grant
 from realtime_ui.runtime import current
@@ -45,7 +45,10 @@ async def _granted(caller: Principal | None, asked: dict[str, str]) -> JSONRespo
             f"More than {MAX_ASKED} fields, or one of more than {MAX_TEXT:,} characters, was sent.",
             remedy="Send what the provider's own client sends.",
         )
-    answer = await runtime.provider.grant(_grant_of(principal), asked)
+    grant = _grant_of(principal)
+    if not grant.read and not grant.publish:
+        raise NotAllowed("This key reads and emits nothing.", remedy="Use one with the scope read or emit, too.")
+    answer = await runtime.provider.grant(grant, asked)
     return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
 

@@ -212,8 +212,8 @@ class Bridge:
         now = self._clock.monotonic()
         self._refused_at = {key: at for key, at in self._refused_at.items() if now - at < REFUSED_S}
         holes: dict[ChannelKey, list[Run]] = {}
-        for key, run in await self._log.unpublished(age_s=ORPHAN_AGE_S):
-            if key not in self._lanes and key not in self._refused_at:
+        for key, run in await self._log.unpublished(age_s=ORPHAN_AGE_S, but={*self._lanes, *self._refused_at}):
+            if key not in self._lanes:  # since it was asked
                 holes.setdefault(key, []).append(run)
         for key, runs in holes.items():
             orphans: list[Message] = []

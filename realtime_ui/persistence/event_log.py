@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
@@ -61,6 +61,8 @@ _UNPUBLISHED = text("""
     CROSS JOIN unnest(int8multirange(int8range(h.published_seq + 1, h.last_seq + 1)) - h.published_runs) AS hole
     JOIN realtime_events_log e ON e.channel_id = h.channel_id AND e.seq = lower(hole)
     WHERE h.published_seq < h.last_seq AND e.published_at < now() - make_interval(secs => :age)
+    AND NOT EXISTS (SELECT 1 FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[])) AS x (tenant, name)
+                    WHERE x.tenant = c.tenant_id AND x.name = c.channel_name)
     ORDER BY e.published_at LIMIT 100
 """)
 # Mark and runs united: the first range is then [0, new mark], and the others remain runs.
@@ -184,10 +186,16 @@ class EventLog:
         async with self._database.single() as connection:
             return (await connection.execute(_NEW_EPOCHS)).rowcount
 
-    async def unpublished(self, *, age_s: float) -> list[tuple[ChannelKey, Run]]:
-        """Runs of messages, committed at least `age_s` seconds ago, that nobody marked as published."""
+    async def unpublished(self, *, age_s: float, but: Collection[ChannelKey] = ()) -> list[tuple[ChannelKey, Run]]:
+        """Runs of messages, committed at least `age_s` seconds ago, that nobody marked as published; the oldest 100.
+
+        Args:
+            age_s: how old, in s.
+            but: channels to leave out.
+        """
+        values = {"age": age_s, "tenants": [tenant for tenant, _ in but], "names": [str(name) for _, name in but]}
         async with self._database.single() as connection:
-            rows = (await connection.execute(_UNPUBLISHED, {"age": age_s})).all()
+            rows = (await connection.execute(_UNPUBLISHED, values)).all()
         return [((row.tenant_id, ChannelName.parse(row.channel_name)), (row.first, row.last)) for row in rows]
 
     async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Run]]) -> None:

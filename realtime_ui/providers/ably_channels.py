@@ -12,7 +12,7 @@ from ably.types.message import Message
 from ably.types.presence import PresenceAction as Action
 from ably.types.presence import PresenceMessage
 
-from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.errors import ProviderUnavailable, RealtimeError
 from realtime_ui.core.messages import Json
 from realtime_ui.providers.ably_errors import translate
 from realtime_ui.providers.ably_messages import from_ably, from_presence
@@ -67,10 +67,18 @@ class Attachment:
         """Whether anybody uses it."""
         return self.callback is not None or bool(self.watchers) or self.entered
 
+    @property
+    def is_movable(self) -> bool:
+        """Whether another connection could take it over: it is heard, and no more than that."""
+        return self.callback is not None and not self.watchers and not self.entered
+
     async def attach(self, channel: RealtimeChannel) -> None:
         """Listen on a client's channel and attach it.
 
         The listeners are made anew each time, and are plain functions: the SDK runs coroutines in any order.
+
+        Raises:
+            Exception: any of the SDK's; or ProviderUnavailable, see `require_attached`.
         """
         channel.off()
         channel.unsubscribe()
@@ -82,6 +90,7 @@ class Attachment:
             channel.subscribe(lambda message: self.take(message)),
             channel.presence.subscribe(lambda message: self._on_presence(message)),
         )
+        require_attached(channel)
         if self.entered:
             await channel.presence.enter(self.saying)
 
@@ -119,6 +128,16 @@ class Attachment:
     def _tell(self, change: PresenceChange) -> None:
         for watcher in list(self.watchers):
             guarded(watcher, self.name, change)
+
+
+def require_attached(channel: RealtimeChannel) -> None:
+    """See that a channel is, after the SDK said so: it says so too where its client was closed meanwhile.
+
+    Raises:
+        ProviderUnavailable: it is not.
+    """
+    if channel.state != ChannelState.ATTACHED:
+        raise ProviderUnavailable("The connection to Ably ended before the channel was attached.")
 
 
 class Members:

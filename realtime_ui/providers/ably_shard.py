@@ -17,7 +17,7 @@ from ably.types.message import Message
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers.ably_account import Account, Timings
-from realtime_ui.providers.ably_channels import Attachment
+from realtime_ui.providers.ably_channels import Attachment, require_attached
 from realtime_ui.providers.ably_errors import translate
 from realtime_ui.providers.ably_link import Link
 from realtime_ui.providers.meter import Meter
@@ -25,7 +25,7 @@ from realtime_ui.providers.pace import Pace
 
 logger = logging.getLogger(__name__)
 
-HISTORY_PAGE, HISTORY_PAGES = 200, 5
+HISTORY_PAGE = 200
 AT_ONCE = 20
 """How many channels are attached, or their histories read, at the same time."""
 SETTLE_S = 0.1
@@ -104,7 +104,9 @@ class Shard:
                 raise attachment.error.with_traceback(None)
             want(attachment)
             if not attachment.was_attached:
-                await client.channels.get(name).attach()
+                channel = client.channels.get(name)
+                await channel.attach()
+                require_attached(channel)
             return
         attachment = self.attachments[name] = Attachment(name, self._on_channel, self.heard)
         want(attachment)
@@ -164,7 +166,8 @@ class Shard:
             for task in sending:
                 task.cancel()
             await asyncio.gather(*sending, return_exceptions=True)
-            if name not in self.attachments:
+            # The SDK hears the answer to a detach on channels alone that it has.
+            if name not in self.attachments and channel.state not in (ChannelState.ATTACHING, ChannelState.DETACHING):
                 client.channels.release(name)
 
     def presence(self, name: str) -> Any:
@@ -236,21 +239,25 @@ class Shard:
             return
         channel = self._account.rest.channels.get(attachment.name)
         try:
-            async with self._turns, asyncio.timeout(self._timings.answer * 2):
-                page = await channel.history(direction="forwards", start=attachment.gap, limit=HISTORY_PAGE)
+            async with self._turns:
+                async with asyncio.timeout(self._timings.answer):
+                    page = await channel.history(direction="forwards", start=attachment.gap, limit=HISTORY_PAGE)
                 attachment.take(*page.items)
-                for _ in range(HISTORY_PAGES - 1):
-                    if not page.has_next():
-                        break
-                    page = await page.next()
+                while page.has_next():
+                    async with asyncio.timeout(self._timings.answer):
+                        page = await page.next()
                     attachment.take(*page.items)
                 if attachment.watchers:
-                    attachment.correct((await channel.presence.get(limit=1000)).items)
+                    async with asyncio.timeout(self._timings.answer):
+                        members = await channel.presence.get(limit=1000)
+                    attachment.correct(members.items)
         except Exception as error:
             attachment.error = translate(error, f"Reading the history of {attachment.name}")
             attachment.refused_at = self._clock.monotonic()
         else:
-            attachment.gap, attachment.error = None, None
+            attachment.error = None
+            if not attachment.lost:  # again, while it was read
+                attachment.gap = None
         finally:
             self._account.rest.channels.release(attachment.name)
         self._changed()

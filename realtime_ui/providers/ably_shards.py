@@ -206,8 +206,9 @@ class Shards:
         while True:
             await self._clock.sleep(TEND_S)
             self._changed()
-            for shard in [each for each in self._shards[1:] if self._is_idle(each)]:
-                await self._close(shard)
+            for shard in self._shards[1:]:
+                if self._is_idle(shard):  # now, not before the last one was closed
+                    await self._close(shard)
             for shard in list(self._shards):
                 if shard.is_connected and shard.heard.rate > FULL * self._rate:
                     await self._relieve(shard)
@@ -222,19 +223,23 @@ class Shards:
 
     async def _relieve(self, shard: Shard) -> None:
         """Move the busiest channel to another connection; what comes over both for a moment has the same ids."""
-        movable = [each for each in shard.attachments.values() if not each.entered and not each.watchers]
+        movable = [each for each in shard.attachments.values() if each.is_movable]
         if len(shard.attachments) < 2 or not movable:
             return
         busiest = max(movable, key=lambda each: each.load.rate)
+        name, callback = busiest.name, busiest.callback
+
+        def want(attachment: Attachment) -> None:
+            attachment.callback = callback
+
         with contextlib.suppress(Exception):  # it stays where it is
             async with asyncio.timeout(PATIENCE_S), self._opening:
                 other = self._roomy(but=shard) or await self._opened()
-                callback = busiest.callback
-
-                def want(attachment: Attachment) -> None:
-                    attachment.callback = callback
-
-                await other.use(busiest.name, want)
-                self._homes[busiest.name] = other
-                busiest.callback = None
-                await shard.release(busiest.name)
+                await other.use(name, want)
+                if self.attachment(name) is busiest and busiest.callback is callback and busiest.is_movable:
+                    self._homes[name] = other
+                    left, leaving = shard, busiest
+                else:  # somebody let it go, or wants more of it, meanwhile
+                    left, leaving = other, other.attachments[name]
+                leaving.callback = None
+                await left.release(name)

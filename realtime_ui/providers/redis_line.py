@@ -42,9 +42,18 @@ def check_address(url: str) -> None:
         ValueError: it does not; the message names the setting.
     """
     try:
-        parse_url(url)
-    except ValueError:  # whose text may hold the password
+        _connection(url)
+    except (ValueError, TypeError):  # whose text may hold the password
         raise ValueError("REDIS_URL is not an address such as redis://USER:PASSWORD@HOST:6379.") from None
+
+
+def _connection(url: str) -> AbstractConnection:
+    """A connection that is not open yet."""
+    options: dict[str, Any] = dict(parse_url(url))
+    kind: type[AbstractConnection] = options.pop("connection_class", Connection)
+    options.pop("max_connections", None)  # which is for Reflex's pool
+    options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": None, "socket_connect_timeout": SILENCE_S}
+    return kind(**options)
 
 
 def in_our_words(cause: Exception) -> Unavailable:
@@ -89,10 +98,7 @@ class Line:
     """
 
     def __init__(self, url: str, ended: asyncio.Event, hear: Callable[[bytes, bytes], None] | None = None) -> None:
-        options: dict[str, Any] = dict(parse_url(url))
-        kind: type[AbstractConnection] = options.pop("connection_class", Connection)
-        options |= {"retry": Retry(NoBackoff(), 0), "socket_timeout": None, "socket_connect_timeout": SILENCE_S}
-        self._connection = kind(**options)
+        self._connection = _connection(url)
         self._hear = hear
         self._questions: deque[_Question] = deque()
         self._heard_at = 0.0

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from ably.transport.defaults import Defaults
+from ably.types.connectionstate import ConnectionState
 
 from realtime_ui.core.errors import InvalidRequest, ProviderRefused, ProviderUnavailable, RateLimited
 from realtime_ui.core.messages import Json
@@ -13,8 +14,10 @@ from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.providers import ably_shards
 from realtime_ui.providers.ably import AblyProvider
 from realtime_ui.providers.ably_account import Timings
+from realtime_ui.providers.ably_shard import Shard
 from realtime_ui.providers.base import Grant, PresenceAction, PresenceChange, WireMessage
 from tests.doubles.ably import AblyServer, Limits
+from tests.doubles.ably.connection import Connection
 
 CHANNEL = "t:project:one"
 QUICK = Timings(answer=1, retry=0.1, refused=0.4, ping=0.3)
@@ -161,6 +164,92 @@ async def test_publishing_more_than_one_connection_may_opens_another(server: Abl
     assert server.refused_by_rate == 0
 
 
+async def test_a_connection_that_came_into_use_while_another_was_closed_stays(
+    server: AblyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are idle, and each close takes its time."""
+    monkeypatch.setattr(ably_shards, "IDLE_S", 0.3)
+    monkeypatch.setattr(ably_shards, "TEND_S", 0.1)
+    stop = Shard.stop
+
+    async def slow_stop(self: Shard) -> None:
+        await asyncio.sleep(0.2)
+        await stop(self)
+
+    monkeypatch.setattr(Shard, "stop", slow_stop)
+    async with connected(server, connection_channels=1) as provider:
+        heard = Heard()
+        for name in ("a", "b", "c"):
+            await provider.subscribe(name, heard)
+        shards = provider._shards
+        assert shards is not None
+        await provider.unsubscribe("b")
+        await provider.unsubscribe("c")
+        await until(lambda: len(shards) == 2)
+        await provider.subscribe("d", heard)
+        await asyncio.sleep(1)
+        await provider.publish("d", message(1))
+        await until(lambda: heard.ids == ["id-1"])
+
+
+async def test_a_channel_that_is_let_go_while_it_moves_stays_nowhere(server: AblyServer) -> None:
+    """Its last listener is not called any more."""
+    async with connected(server) as provider:
+        heard = Heard()
+        for name in ("a", "b"):
+            await provider.subscribe(name, heard)
+        shards = provider._shards
+        assert shards is not None
+        [shard] = shards._shards
+        shard.attachments["a"].load.count(100)
+        moving = asyncio.create_task(shards._relieve(shard))
+        await until(lambda: len(shards) == 2)
+        await provider.unsubscribe("a")
+        await moving
+        assert [list(each.attachments) for each in shards._shards] == [["b"], []]
+        await provider.publish("a", message(1))
+        await provider.publish("b", message(2))
+        await until(lambda: heard.ids == ["id-2"])
+
+
+async def test_a_publish_does_not_hold_up_a_detach(server: AblyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the detach comes when the publish is over."""
+    detach = Connection._detach
+
+    def late(self: Connection, name: str) -> None:
+        asyncio.get_running_loop().call_later(0.1, detach, self, name)
+
+    monkeypatch.setattr(Connection, "_detach", late)
+    async with connected(server) as provider:
+        await provider.subscribe(CHANNEL, Heard())
+        publishing = asyncio.create_task(provider.publish(CHANNEL, message(1)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(QUICK.answer / 2):
+            await provider.unsubscribe(CHANNEL)
+        await publishing
+
+
+async def test_a_subscription_that_meets_the_end_of_its_connection_says_so(server: AblyServer) -> None:
+    """The SDK says that it is attached; who wants it has to ask again."""
+    async with connected(server) as provider:
+        shards = provider._shards
+        assert shards is not None
+        link = shards._shards[0].link
+        await provider.subscribe("t:project:other", Heard())
+        server.stuck = True
+        subscribing = asyncio.create_task(provider.subscribe(CHANNEL, Heard()))
+        await asyncio.sleep(0.2)
+        link._broken.set()
+        with pytest.raises(ProviderUnavailable):
+            await subscribing
+        server.stuck = False
+        await until(lambda: link.client and link.client.connection.state == ConnectionState.CONNECTED)
+        heard = Heard()
+        await provider.subscribe(CHANNEL, heard)
+        await provider.publish(CHANNEL, message(1))
+        await until(lambda: heard.ids == ["id-1"])
+
+
 async def test_sending_again_is_not_a_second_message(server: AblyServer) -> None:
     """Where the answer was lost, and with others around it the second time."""
     async with connected(server) as provider:
@@ -246,9 +335,9 @@ async def test_lost_continuity_is_told_and_foreign_messages_are_read_from_the_hi
         await until(lambda: heard.ids)
         server.drop_connections()
         server.forget()
-        names = [f"m{number}" for number in range(450)]
+        names = [f"m{number}" for number in range(1_250)]
         publish_foreign(server, *names)
-        await until(lambda: len(set(heard.ids)) == 451)
+        await until(lambda: len(set(heard.ids)) == 1_251)
         assert lost.is_set()
         found = [identity for identity in dict.fromkeys(heard.ids) if identity != "f-before:0"]
         assert found == [f"f-{name}:0" for name in names]

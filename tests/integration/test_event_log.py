@@ -224,6 +224,7 @@ async def test_several_workers_mark_what_each_published(log: EventLog) -> None:
     await log.append([entry() for _ in range(8)])
     await log.mark_published({key: [(2, 2), (4, 5)]})
     assert await log.unpublished(age_s=0) == [(key, (1, 1)), (key, (3, 3)), (key, (6, 8))]
+    assert await log.unpublished(age_s=0, but=[key]) == []
     await log.mark_published({key: [(1, 1), (3, 3), (7, 7)]})
     assert await log.unpublished(age_s=0) == [(key, (6, 6)), (key, (8, 8))]
     await log.mark_published({key: [(6, 8)]})

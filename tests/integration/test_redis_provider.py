@@ -231,12 +231,19 @@ async def test_what_is_none_of_ours_on_a_channel_is_passed_over(
     assert caplog.text.count("none of ours") == 5
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "redis://:pass word@host:port"])
+@pytest.mark.parametrize(
+    "url", ["", "localhost:6379", "http://localhost", "redis://:pass word@host:port", "redis://h?colour=red"]
+)
 def test_a_malformed_address_is_refused_in_one_sentence(url: str) -> None:
     """Which names the variable and gives no password away."""
     with pytest.raises(ValueError, match="REDIS_URL") as caught:
         RedisProvider(url)
     assert "pass word" not in str(caught.value)
+
+
+def test_an_address_may_have_the_options_of_reflexs_pool() -> None:
+    """Reflex reads the same address."""
+    RedisProvider("redis://localhost:6379/1?max_connections=10")
 
 
 REFUSED = {

@@ -188,7 +188,8 @@ async def test_who_may_not_is_refused(on_pusher: tuple[Stage, PusherServer]) -> 
     problem(await stage.http.get(ADDRESS, params=form(own), headers=plain), 403)
     deaf = await make_key(stage.runtime, Scope.TOKEN, tenant="Contoso")
     tenant = next(identity for identity, name in await stage.runtime.people.tenants() if name == "Contoso")
-    problem(await stage.http.get(ADDRESS, params=form(f"{tenant}:project:x"), headers=deaf), 403)
+    body = problem(await stage.http.get(ADDRESS, params=form(f"{tenant}:project:x"), headers=deaf), 403)
+    assert "scope read or emit" in body["remedy"]
 
     headers = {"Cookie": cookie}
     for channel in (own, user):

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import pytest
@@ -59,11 +59,12 @@ class Shelf:
         for key, each in runs.items():
             self.marked.setdefault(key, []).extend(each)
 
-    async def unpublished(self, *, age_s: float) -> list[tuple[ChannelKey, Run]]:
+    async def unpublished(self, *, age_s: float, but: Collection[ChannelKey]) -> list[tuple[ChannelKey, Run]]:
         """Each message that nobody marked, as a hole of its own."""
         return [
             ((each.tenant, each.channel), (each.seq, each.seq))
             for each in self.messages
+            if (each.tenant, each.channel) not in but
             if not any(first <= each.seq <= last for first, last in self.marked.get((each.tenant, each.channel), []))
         ]
 
