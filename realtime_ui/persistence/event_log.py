@@ -63,7 +63,7 @@ _UNPUBLISHED = text("""
     WHERE h.published_seq < h.last_seq AND e.published_at < now() - make_interval(secs => :age)
     AND NOT EXISTS (SELECT 1 FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[])) AS x (tenant, name)
                     WHERE x.tenant = c.tenant_id AND x.name = c.channel_name)
-    ORDER BY e.published_at LIMIT 100
+    ORDER BY e.published_at, first LIMIT 100
 """)
 # Mark and runs united: the first range is then [0, new mark], and the others remain runs.
 _MARK = text("""
