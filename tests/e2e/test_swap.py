@@ -93,11 +93,12 @@ async def test_the_same_page_on_every_provider(name: str, database_url: str, own
 async def test_a_provider_that_is_away_for_20_s_costs_nobody_a_message(
     name: str, database_url: str, own_port: int, open_page: Open
 ) -> None:
-    """In mid-stream: the banner tells and clears, rows go on from the log, nothing is missing, nothing twice."""
+    """In mid-stream: the banner tells and clears, an admin reads why, nothing is missing, nothing twice."""
     project = uuid.uuid4().hex[:12]
     async with ground(name, database_url, own_port) as here:
         assert here.service is not None
         page = (await open_page(f"/projects/{project}", "max@northwind.test", of=here.app)).page
+        health = (await open_page("/health", "ada@northwind.test", of=here.app)).page
         banner = page.locator(".rt-banner")
         sent = 0
 
@@ -115,11 +116,13 @@ async def test_a_provider_that_is_away_for_20_s_costs_nobody_a_message(
         streaming = asyncio.create_task(stream(OUTAGE_S))
         await expect(banner).to_contain_text("Messages between servers are slow", timeout=NOTICED_MS)
         await expect(page.locator(f"[data-seq='{sent}']")).to_be_visible()
+        await expect(health.get_by_role("alert")).to_contain_text("The provider is in trouble since")
         await streaming
         await here.service.start()
         here.service.network.restore()
         await stream(2)
         await expect(banner).to_be_hidden(timeout=HEALED_MS)
+        await expect(health.get_by_text("The provider was last in trouble at")).to_be_visible()
         await stream(2)
         await expect(page.locator(f"[data-seq='{sent}']")).to_be_visible()
         seqs = await rows(page)
@@ -128,4 +131,5 @@ async def test_a_provider_that_is_away_for_20_s_costs_nobody_a_message(
             key = {"Authorization": f"Bearer {here.app.key}"}
             history = (await http.get(f"/api/channels/project:{project}/history?limit=1000", headers=key)).json()
         assert [each["data"]["changes"]["step"] for each in history["messages"]] == list(range(1, sent + 1))
-        await page.close()
+        for each in (page, health):
+            await each.close()
