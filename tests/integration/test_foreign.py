@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import pytest
 from socketio import AsyncServer
@@ -16,10 +16,13 @@ from realtime_ui.persistence.leases import LEASE_S, Lease
 from realtime_ui.providers import factory
 from realtime_ui.providers.base import Capability, WireMessage
 from realtime_ui.providers.memory import MemoryNetwork, MemoryProvider
+from realtime_ui.providers.pusher_names import to_pusher
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.clock import ManualClock
 from tests.conftest import no_sink
+from tests.doubles.ably import AblyServer
+from tests.doubles.pusher import PusherServer
 from tests.integration.test_bus import Seen, eventually
 
 TENANT = uuid.UUID(int=1)
@@ -75,6 +78,55 @@ async def test_it_is_recorded_once_and_shown_by_every_worker(workers: Workers) -
     assert [(each.data.get("n", each.data.get("data"))) for each in messages] == [
         {"n": number} if number % 2 else number for number in range(20)
     ]
+
+
+@asynccontextmanager
+async def on_ably() -> AsyncIterator[tuple[dict[str, object], Callable[[int], None]]]:
+    """Ably: the settings of a worker on it, and how a page publishes a numbered message."""
+    async with AblyServer() as server:
+
+        def publish(number: int) -> None:
+            told = {"name": "project.updated", "data": f'{{"n": {number}}}', "encoding": "json"}
+            server.channel(wire_channel(*KEY)).publish([told], f"theirs-{number}", "")
+
+        endpoint = f"127.0.0.1:{server.port}/"
+        yield {"ably_api_key": server.key, "ably_endpoint": endpoint, "ably_tls": False}, publish
+
+
+@asynccontextmanager
+async def on_pusher() -> AsyncIterator[tuple[dict[str, object], Callable[[int], None]]]:
+    """Pusher, alike."""
+    async with PusherServer() as server:
+
+        def publish(number: int) -> None:
+            server.channels.tell(to_pusher(wire_channel(*KEY)), "client-project.updated", {"n": number})
+
+        app = {"pusher_app_id": server.app_id, "pusher_key": server.key, "pusher_secret": server.secret}
+        yield {**app, "pusher_host": f"127.0.0.1:{server.port}", "pusher_tls": False}, publish
+
+
+@pytest.mark.parametrize(("name", "wire"), [("ably", on_ably), ("pusher", on_pusher)], ids=["ably", "pusher"])
+async def test_two_workers_record_what_a_page_publishes_at_the_service_once(
+    name: str,
+    wire: Callable[[], AbstractAsyncContextManager[tuple[dict[str, object], Callable[[int], None]]]],
+    settings: Settings,
+) -> None:
+    """Though both hear it."""
+    async with AsyncExitStack() as stack:
+        more, publish = await stack.enter_async_context(wire())
+        there = settings.model_copy(update={"realtime_provider": name, **more})
+        both = [
+            await stack.enter_async_context(Runtime(there, AsyncServer(async_mode="asgi"), no_sink)) for _ in range(2)
+        ]
+        seen = Seen(), Seen()
+        for worker, each in zip(both, seen, strict=True):
+            await worker.hub.attach(KEY, each)
+        for number in range(20):
+            publish(number)
+        await until(lambda: all(each.seqs == list(range(1, 21)) for each in seen))
+        await asyncio.sleep(0.5)  # in which none comes twice
+        messages = await both[0].log.read(TENANT, CHANNEL, limit=100)
+        assert [each.data for each in messages] == [{"n": number} for number in range(20)]
 
 
 async def test_an_inbound_channel_is_recorded_when_nobody_watches_and_others_are_not(workers: Workers) -> None:
