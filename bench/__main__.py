@@ -340,6 +340,7 @@ def redis(base: Ground) -> None:
     for seen in workers["seen"]:
         whole = "in order, each once" if seen["ordered"] else "NOT in order or not each once"
         say(f"  {seen['seen']} of {workers['wanted']} seen, {whole}, settled {seen['settled_s']:.2f} s after the last")
+    verdict("lost", sum(workers["wanted"] - seen["seen"] for seen in workers["seen"]), 0)
 
 
 SECTIONS: dict[str, Callable[[Ground], None]] = {
@@ -354,8 +355,8 @@ SECTIONS: dict[str, Callable[[Ground], None]] = {
     "ingest": ingest,
     "redis": redis,
     "dom": to_dom,
-    "ably": lambda base: limits.ably(say),
-    "pusher": lambda base: limits.pusher(say),
+    "ably": lambda base: verdict("lost or out of order", limits.ably(say), 0),
+    "pusher": lambda base: verdict("lost or out of order", limits.pusher(say), 0),
 }
 
 

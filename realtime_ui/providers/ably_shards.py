@@ -147,12 +147,12 @@ class Shards:
         if attachment is not None and not attachment.is_wanted:
             await self._homes.pop(channel).release(channel)
 
-    def _roomy(self, *, but: Shard | None = None) -> Shard | None:
-        """The connection with most room, if there is any with enough."""
+    def _roomy(self, *, but: Shard | None = None, rate: float = 0) -> Shard | None:
+        """The connection with most room, if there is any with enough for so many messages a second."""
         with_room = [
             shard
             for shard in self._connected()
-            if shard is not but and len(shard.attachments) < self._channels and shard.load < ROOM * self._rate
+            if shard is not but and len(shard.attachments) < self._channels and shard.load + rate < ROOM * self._rate
         ]
         return min(with_room, key=lambda shard: shard.load, default=None)
 
@@ -224,17 +224,20 @@ class Shards:
     async def _relieve(self, shard: Shard) -> None:
         """Move the busiest channel to another connection; what comes over both for a moment has the same ids."""
         movable = [each for each in shard.attachments.values() if each.is_movable]
-        if len(shard.attachments) < 2 or not movable:
+        if not movable:
             return
         busiest = max(movable, key=lambda each: each.load.rate)
-        name, callback = busiest.name, busiest.callback
+        name, callback, rate = busiest.name, busiest.callback, busiest.load.rate
+        if shard.heard.rate - rate < 1:  # it would be as busy elsewhere
+            return
 
         def want(attachment: Attachment) -> None:
             attachment.callback = callback
 
         with contextlib.suppress(Exception):  # it stays where it is
             async with asyncio.timeout(PATIENCE_S), self._opening:
-                other = self._roomy(but=shard) or await self._opened()
+                other = self._roomy(but=shard, rate=rate) or await self._opened()
+                other.heard.expect(rate)
                 await other.use(name, want)
                 if self.attachment(name) is busiest and busiest.callback is callback and busiest.is_movable:
                     self._homes[name] = other

@@ -27,6 +27,10 @@ class Meter:
         self._since = now
         return self._rate
 
+    def expect(self, rate: float) -> None:
+        """Be told of so many a second that come here from now on; it fades as fast as they show."""
+        self._rate = self.rate + rate
+
     def count(self, number: int = 1) -> None:
         """Count what comes."""
         self._rate = self.rate + number / _OVER_S

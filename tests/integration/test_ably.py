@@ -192,6 +192,23 @@ async def test_a_connection_that_came_into_use_while_another_was_closed_stays(
         await until(lambda: heard.ids == ["id-1"])
 
 
+async def test_a_connection_with_one_busy_channel_keeps_it(server: AblyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be as busy elsewhere; so two of them never meet on a third connection."""
+    monkeypatch.setattr(ably_shards, "TEND_S", 0.1)
+    async with (
+        connected(server, connection_rate=1000) as one,
+        connected(server, connection_rate=20, connection_channels=2) as hearing,
+    ):
+        heard = Heard()
+        for name in ("a:busy", "a:quiet", "b:busy", "b:quiet"):
+            await hearing.subscribe(name, heard)
+        for number in range(50):
+            await asyncio.gather(*(one.publish(f"{each}:busy", message(number)) for each in "ab"))
+            await asyncio.sleep(0.05)
+        await until(lambda: len(heard) == 100)
+        assert attached(server) == [0, 2, 2]
+
+
 async def test_a_channel_that_is_let_go_while_it_moves_stays_nowhere(server: AblyServer) -> None:
     """Its last listener is not called any more."""
     async with connected(server) as provider:
@@ -202,6 +219,7 @@ async def test_a_channel_that_is_let_go_while_it_moves_stays_nowhere(server: Abl
         assert shards is not None
         [shard] = shards._shards
         shard.attachments["a"].load.count(100)
+        shard.heard.count(200)
         moving = asyncio.create_task(shards._relieve(shard))
         await until(lambda: len(shards) == 2)
         await provider.unsubscribe("a")
