@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,13 @@ async def run(script: str, *arguments: str) -> Any:
         AssertionError: it ended with an error; its text says which.
     """
     process = await asyncio.create_subprocess_exec(
-        BUN, script, *arguments, cwd=FOLDER, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        BUN,
+        script,
+        *arguments,
+        cwd=FOLDER,
+        env={**os.environ, "NODE_PATH": str(FOLDER / "node_modules")},  # for examples that lie elsewhere
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with asyncio.timeout(DEADLINE_S):

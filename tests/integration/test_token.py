@@ -122,14 +122,14 @@ def test_what_each_may_reach() -> None:
     assert Scope.TOKEN not in TENANT_SCOPES
 
 
-async def test_a_page_with_ably_js_needs_nothing_but_the_address(on_ably: tuple[Stage, AblyServer]) -> None:
+async def test_a_react_page_with_ablys_hooks_needs_nothing_but_the_address(on_ably: tuple[Stage, AblyServer]) -> None:
     """Its own tenant's channels and nothing else; what it publishes is recorded and shown; its feed is ours."""
     stage, server = on_ably
     cookie, person = await stage.cookie()
     channel = ChannelName.parse("project:abc123")
     await stage.open_inbound(person.tenant, channel)
     page = asyncio.create_task(
-        vendor.run("react_page.mjs", str(server.port), f"{stage.url}{ADDRESS}", cookie, str(person.tenant))
+        vendor.run("react_page.jsx", str(server.port), f"{stage.url}{ADDRESS}", cookie, str(person.tenant))
     )
     number = 0
     while not page.done():
@@ -138,7 +138,8 @@ async def test_a_page_with_ably_js_needs_nothing_but_the_address(on_ably: tuple[
         await asyncio.sleep(0.1)
     said = await page
     assert said["clientId"] == f"{person.tenant}:{person.label}"
-    assert said["heard"]["projectId"] == "abc123"
+    assert any(text.startswith('project.updated: {"projectId":"abc123"') for text in said["shown"])
+    assert 'project.noted: {"text":"from page"}' in said["shown"]
     assert said["refused"] == {"another tenant": 40160, "another user": 40160, "system": 40160, "post there": 40160}
     async with asyncio.timeout(10):
         while True:
