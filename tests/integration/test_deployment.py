@@ -162,8 +162,15 @@ def test_compose_names_settings_and_services_that_there_are() -> None:
 
 
 def test_the_document_names_settings_that_there_are() -> None:
-    """Every word in capitals and code marks with an underscore or a value is one."""
+    """Every word in capitals that has an underscore, or that is set to something, is one."""
     text = (ROOT / "docs" / "DEPLOYMENT.md").read_text()
-    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", text)) - {"POSTGRES_PASSWORD"}
-    assert named
+    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\b[A-Z]{3,}(?==)", text)) - {"POSTGRES_PASSWORD"}
+    assert {"WORKERS", "REDIS_URL"} <= named
     assert named <= SETTINGS
+
+
+def test_every_setting_is_in_a_document() -> None:
+    """But for what the parent tells its workers."""
+    texts = [(ROOT / name).read_text() for name in ("README.md", "docs/DEPLOYMENT.md")]
+    named = set(re.findall(r"[A-Z]+(?:_[A-Z]+)*", " ".join(texts)))
+    assert SETTINGS - named == {"SETUP_CODE"}
