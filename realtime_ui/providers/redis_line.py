@@ -59,7 +59,7 @@ def _connection(url: str) -> AbstractConnection:
 def in_our_words(cause: Exception) -> Unavailable:
     """One of our errors for whatever redis-py or the network raises, with that as its cause."""
     found = next((words for kind, words in REFUSALS.items() if isinstance(_root(cause), kind)), None)
-    told = f"{type(cause).__name__}: {cause}".rstrip(": ")
+    told = f"{type(cause).__name__}: {cause}".rstrip(":. ")
     if found:
         error: Unavailable = ProviderRefused(
             f"Redis {found} ({told}).", remedy="Check REDIS_URL and the user's rights."
