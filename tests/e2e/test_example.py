@@ -12,7 +12,8 @@ from playwright.async_api import expect
 
 from tests.app import ROOT, App, Process, free_port, until_it_answers
 from tests.e2e.conftest import TIMEOUT_MS, Open
-from tests.integration.test_heartbeats import set_heartbeat, until
+from tests.integration.test_heartbeats import set_heartbeat
+from tests.waiting import until
 
 BUSY = "const begun = performance.now(); while (performance.now() - begun < 4500);"
 

@@ -1,7 +1,7 @@
 """The Ably provider when Ably is at its limits, slow, lossy, or of another mind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from realtime_ui.providers.ably_account import Timings
 from realtime_ui.providers.base import Grant, PresenceAction, PresenceChange, WireMessage
 from tests.doubles.ably import AblyServer, Limits
 from tests.doubles.ably.connection import Connection
+from tests.waiting import until
 
 CHANNEL = "t:project:one"
 QUICK = Timings(answer=1, retry=0.1, refused=0.4, ping=0.3)
@@ -63,13 +64,6 @@ class Heard(list[WireMessage]):
     def ids(self) -> list[str]:
         """The ids, in the order of arrival."""
         return [message.id for message in self]
-
-
-async def until(condition: Callable[[], object], seconds: float = DEADLINE_S) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def publish_foreign(server: AblyServer, *names: str) -> None:

@@ -18,7 +18,8 @@ from realtime_ui.providers.ably import AblyProvider
 from realtime_ui.providers.base import Grant, PresenceAction, WireMessage
 from tests import vendor
 from tests.doubles.ably import AblyServer, Limits
-from tests.integration.test_ably import Heard, connected, message, until
+from tests.integration.test_ably import Heard, connected, message
+from tests.waiting import until
 
 CHANNEL = "t:project:shared"
 

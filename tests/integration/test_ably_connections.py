@@ -8,7 +8,8 @@ from realtime_ui.core.errors import ProviderRefused
 from realtime_ui.providers import ably_shards
 from realtime_ui.providers.ably_shard import Shard
 from tests.doubles.ably import AblyServer, Limits
-from tests.integration.test_ably import Heard, attached, connected, message, server, until
+from tests.integration.test_ably import Heard, attached, connected, message, server
+from tests.waiting import until
 
 __all__ = ["server"]  # a fixture
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
 
 import pytest
 from socketio import AsyncServer
@@ -18,17 +17,11 @@ from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.clock import ManualClock
 from tests.conftest import no_sink
+from tests.waiting import until
 
 TENANT = uuid.UUID(int=1)
 CHANNEL = ChannelName.parse("project:x")
 KEY = (TENANT, CHANNEL)
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something holds that must come to hold."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class Seen:
@@ -103,10 +96,10 @@ async def test_handlers_hear_of_committed_events_once_and_fail_alone(
     await runtime.bus.emit("project.updated", {"projectId": "x"}, TENANT, id="a")
     await runtime.bus.emit("project.updated", {"projectId": "x"}, TENANT, id="a")
     await runtime.bus.emit("session.message", {"sessionId": "s"}, TENANT)
-    await eventually(lambda: heard == ["a"])
+    await until(lambda: heard == ["a"])
     stop()
     await runtime.bus.emit("project.updated", {"projectId": "x"}, TENANT, id="b")
-    await eventually(lambda: caplog.text.count("broken handler") >= 2)
+    await until(lambda: caplog.text.count("broken handler") >= 2)
     assert heard == ["a"]
 
 
@@ -144,7 +137,7 @@ async def test_what_a_foreign_client_publishes_is_recorded_and_shown(runtime: Ru
     wire = WireMessage("their-id", "project.updated", {"projectId": "x", "from": "react"}, 1, "react-page")
     for _ in range(2):
         await runtime.provider.publish(wire_channel(*KEY), wire)
-    await eventually(lambda: seen.seqs == [1])
+    await until(lambda: seen.seqs == [1])
     messages = await runtime.log.read(TENANT, CHANNEL, limit=10)
     assert [(message.id, message.data) for message in messages] == [("their-id", wire.data)]
 
@@ -174,7 +167,7 @@ async def test_an_ephemeral_event_is_shown_and_not_stored(runtime: Runtime) -> N
     assert [(str(place.channel), place.seq, place.epoch) for place in receipt.placements] == [("session:s", None, None)]
     assert shown == [receipt.id]
     assert await runtime.log.head(*SESSION) is None
-    await eventually(lambda: heard == [receipt.id])
+    await until(lambda: heard == [receipt.id])
 
 
 async def test_a_list_may_hold_both_kinds(runtime: Runtime) -> None:
@@ -191,7 +184,7 @@ async def test_a_list_may_hold_both_kinds(runtime: Runtime) -> None:
     chunk, final = event("session.message.delta", "c", **CHUNK), event("session.message", "f", sessionId="s")
     receipts = await runtime.bus.emit_many([chunk, final, chunk])
     assert [[place.seq for place in receipt.placements] for receipt in receipts] == [[None], [1], [None]]
-    await eventually(lambda: frames == [([1], []), ([], ["c"])])
+    await until(lambda: frames == [([1], []), ([], ["c"])])
     with pytest.raises(Conflict):
         await runtime.bus.emit_many([chunk, event("session.message", "f", sessionId="s", text="other")])
     await asyncio.sleep(0.05)

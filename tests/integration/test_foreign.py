@@ -23,7 +23,8 @@ from tests.clock import ManualClock
 from tests.conftest import no_sink
 from tests.doubles.ably import AblyServer
 from tests.doubles.pusher import PusherServer
-from tests.integration.test_bus import Seen, eventually
+from tests.integration.test_bus import Seen
+from tests.waiting import until
 
 TENANT = uuid.UUID(int=1)
 CHANNEL = ChannelName.parse("project:x")
@@ -55,13 +56,6 @@ async def workers(
         await page.connect("page")
         stack.push_async_callback(page.disconnect)
         yield page, both
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds, across a look at which channels are inbound."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_it_is_recorded_once_and_shown_by_every_worker(workers: Workers) -> None:
@@ -157,7 +151,7 @@ async def test_a_lease_has_one_holder_at_a_time(database: Database) -> None:
     assert (one.held, other.held) == (True, False)
     await one.stop()
     await clock.advance(3.1)
-    await eventually(lambda: other.held)
+    await until(lambda: other.held)
     clock.stand_still(LEASE_S)
     assert not other.held  # it could not renew and does not go on believing
     await other.stop()

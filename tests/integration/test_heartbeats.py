@@ -21,6 +21,7 @@ from realtime_ui.runtime import Runtime
 from tests.app import App, until_it_answers
 from tests.tab import Tab, open_tab
 from tests.unit.hub.test_connection_stats import PERSON
+from tests.waiting import until
 
 SLACK_S = 5.0
 ADA, MAX, EVE = "ada@northwind.test", "max@northwind.test", "eve@contoso.test"
@@ -62,13 +63,6 @@ async def row_of(app: App, name: str, condition: Callable[[Any], bool], *, secon
             return rows[0]
         assert time.monotonic() < deadline, f"not so within {seconds} s: {rows}"
         await asyncio.sleep(0.2)
-
-
-async def until(condition: Callable[[], bool], *, seconds: float) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 async def connections(tab: Tab, name: str) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.doubles.pusher import PusherServer
 from tests.integration.test_api import make_key
 from tests.integration.test_token import Stage, on_ably, on_pusher, served
 from tests.valkey import SERVERS, Valkey
+from tests.waiting import until
 
 __all__ = ["on_ably", "on_pusher"]  # fixtures
 
@@ -24,13 +24,6 @@ CHANNEL = ChannelName.parse("project:x")
 
 def unseen(frame: Frame) -> None:
     """Nobody looks."""
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds that must come to hold."""
-    async with asyncio.timeout(25):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def trouble(runtime: Runtime, words: str, caplog: pytest.LogCaptureFixture) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -34,6 +34,7 @@ from tests.conformance.test_provider import Heard, message
 from tests.conformance.wires.pusher import provider_of
 from tests.doubles.pusher import PusherServer
 from tests.doubles.pusher.channels import Socket
+from tests.waiting import until
 
 CHANNEL = "t:project:x"
 
@@ -52,13 +53,6 @@ async def provider(server: PusherServer) -> AsyncIterator[PusherProvider]:
     await provider.connect("worker")
     yield provider
     await provider.disconnect()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something holds that must come to hold."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("key", "secret"), [("nobodys", ""), ("", "another")])
