@@ -6,6 +6,7 @@ until it has as many as it may or carries half its rate; one that carries too mu
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from realtime_ui.providers.ably_account import Account, Timings
 from realtime_ui.providers.ably_channels import Attachment
 from realtime_ui.providers.ably_shard import Shard
 from realtime_ui.providers.base import PATIENCE_S, end
+
+logger = logging.getLogger(__name__)
 
 ROOM = 0.5
 """A connection that carries less of its rate than this takes another channel."""
@@ -202,16 +205,22 @@ class Shards:
                 await self._opened()
 
     async def _tend(self) -> None:
-        """Close connections that nobody uses, and relieve those that carry too much."""
         while True:
             await self._clock.sleep(TEND_S)
-            self._changed()
-            for shard in self._shards[1:]:
-                if self._is_idle(shard):  # now, not before the last one was closed
-                    await self._close(shard)
-            for shard in list(self._shards):
-                if shard.is_connected and shard.heard.rate > FULL * self._rate:
-                    await self._relieve(shard)
+            try:
+                await self._tend_once()
+            except Exception:
+                logger.exception("Looking after the connections failed; it is tried again")
+
+    async def _tend_once(self) -> None:
+        """Close connections that nobody uses, and relieve those that carry too much."""
+        self._changed()
+        for shard in self._shards[1:]:
+            if self._is_idle(shard):  # now, not before the last one was closed
+                await self._close(shard)
+        for shard in list(self._shards):
+            if shard.is_connected and shard.heard.rate > FULL * self._rate:
+                await self._relieve(shard)
 
     def _is_idle(self, shard: Shard) -> bool:
         """Whether nobody has used it for long."""
