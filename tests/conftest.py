@@ -58,6 +58,17 @@ def empty_database_url(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A folder for an app's embedded database.
+
+    Not below pytest's own: each pytest that starts shuts that to other users, and PostgreSQL is one where tests are
+    run by root.
+    """
+    with tempfile.TemporaryDirectory(prefix="rui-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "data"
+
+
+@pytest.fixture
 def own_postgres() -> Iterator[OwnPostgres]:
     """A migrated PostgreSQL that the test may stop and start."""
     with OwnPostgres.migrated() as server:

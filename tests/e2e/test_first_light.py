@@ -13,9 +13,9 @@ from tests.app import PASSWORD, App, Process, app_root
 
 
 @pytest.fixture
-def fresh(app: App, tmp_path: Path) -> Iterator[Process]:
+def fresh(app: App, data_dir: Path, tmp_path: Path) -> Iterator[Process]:
     """The app as in a clean clone, on an embedded database of its own."""
-    process = Process(app_root(), {"DATA_DIR": str(tmp_path / "data")}, tmp_path / "output", app.process.port)
+    process = Process(app_root(), {"DATA_DIR": str(data_dir)}, tmp_path / "output", app.process.port)
     app.process.end()
     process.start()
     yield process

@@ -122,7 +122,7 @@ async def test_a_provider_that_is_away_for_20_s_costs_nobody_a_message(
         here.service.network.restore()
         await stream(2)
         await expect(banner).to_be_hidden(timeout=HEALED_MS)
-        await expect(health.get_by_text("The provider was last in trouble at")).to_be_visible()
+        await expect(health.get_by_text("The provider was last in trouble at")).to_be_visible(timeout=HEALED_MS)
         await stream(2)
         await expect(page.locator(f"[data-seq='{sent}']")).to_be_visible()
         seqs = await rows(page)

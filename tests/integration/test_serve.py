@@ -20,9 +20,9 @@ from tests.tab import Tab
 
 
 @pytest.fixture
-def own_process(app: App, tmp_path: Path) -> Iterator[Process]:
+def own_process(app: App, data_dir: Path, tmp_path: Path) -> Iterator[Process]:
     """The app once more, on an embedded database of its own, on the port that its pages were built for."""
-    process = Process(app_root(), {"DATA_DIR": str(tmp_path / "data")}, tmp_path / "output", app.process.port)
+    process = Process(app_root(), {"DATA_DIR": str(data_dir)}, tmp_path / "output", app.process.port)
     app.process.end()
     yield process
     app.process.start()
@@ -93,16 +93,15 @@ async def test_a_killed_database_comes_back_and_emits_ride_it_out(own_process: P
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(data_dir: Path) -> Iterator[Path]:
     """A file system of 200 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    data_dir.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(data_dir)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"a small file system cannot be mounted here: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    yield data_dir
+    subprocess.run(["umount", "--lazy", str(data_dir)], check=True)
 
 
 async def test_a_full_disk_refuses_emits_for_as_long_as_it_is_full(app: App, small_disk: Path, tmp_path: Path) -> None:
