@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test lint e2e unit integration chaos-short bench chaos soak clean
+.PHONY: help run dev demo test lint e2e swap unit integration chaos-short bench chaos soak clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -18,7 +18,7 @@ demo: $(VENV)/.run  ## Send lifelike traffic (REALTIME_API_KEY)
 	$(BIN)/python -m realtime_ui demo
 
 test: lint browser  ## Check everything: lint, types, walls, all tests
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target e2e integration chaos-short unit  # they mostly wait
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target e2e integration chaos-short swap unit  # they mostly wait
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -35,8 +35,11 @@ $(VENDORS): tests/vendors/package.json tests/vendors/bun.lock $(VENV)/.test
 	$(BIN)/bun install --silent --frozen-lockfile --cwd tests/vendors
 	@touch $@
 
-e2e: $(VENV)/.test $(VENDORS) browser  ## The tests with browsers
-	$(BIN)/python -m pytest tests/e2e
+e2e: $(VENV)/.test browser  ## The tests with browsers
+	$(BIN)/python -m pytest tests/e2e --ignore=tests/e2e/test_swap.py
+
+swap: $(VENV)/.test browser  ## The same page on every provider, and while each is away
+	$(BIN)/python -m pytest tests/e2e/test_swap.py
 
 chaos-short: $(VENV)/.test browser  ## The chaos run and the soak in their short forms
 	$(BIN)/python -m pytest tests/chaos
