@@ -205,6 +205,21 @@ def test_a_wrong_setting_is_refused_in_one_sentence(tmp_path: Path, environment:
     assert "Traceback" not in done.stderr
 
 
+def test_it_says_that_it_is_ready_on_an_ipv6_address_and_past_a_proxy(own_process: Process) -> None:
+    """The code of the first start stands behind it, so nobody could begin without."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        pytest.skip(f"there is no IPv6 loopback here: {error}")
+    own_process.environment |= {"HOST": "::1", "HTTP_PROXY": f"http://127.0.0.1:{free_port()}", "NO_PROXY": ""}
+    own_process.start()
+    try:
+        assert "enter the code" in own_process.wait_for("enter the code", seconds=10)
+    finally:
+        own_process.end()
+
+
 def test_two_on_one_data_folder_are_refused(own_process: Process, tmp_path: Path) -> None:
     """The first one's database would end under the second."""
     own_process.start()
