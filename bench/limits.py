@@ -16,11 +16,12 @@ import httpx
 from realtime_ui.providers.ably import AblyProvider
 from realtime_ui.providers.base import RealtimeProvider, WireMessage
 from realtime_ui.providers.pusher import BATCH, PusherProvider
+from realtime_ui.settings import Settings
 from tests.app import ROOT
 
 RATE, SECONDS = 50, 60
 ABLY_CONNECTIONS, ABLY_CHANNELS = 4, 200
-PUSHER_RATE = 500
+PUSHER_RATE = round(Settings.model_fields["pusher_rate"].default)
 ARRIVAL_S = 5
 
 Say = Callable[[str], None]

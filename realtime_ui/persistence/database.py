@@ -144,6 +144,8 @@ def sql_state(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
-def is_refusal(error: DBAPIError) -> bool:
+def is_refusal(error: DBAPIError | UnicodeError) -> bool:
     """Whether psycopg or PostgreSQL refused the data itself (class 22), or found it too complex (54)."""
+    if isinstance(error, UnicodeError):  # half of a surrogate pair, which psycopg cannot send
+        return True
     return isinstance(error.orig, psycopg.DataError) or (sql_state(error) or "").startswith("54")

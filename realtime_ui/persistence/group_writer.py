@@ -162,7 +162,7 @@ class GroupWriter:
                 rows = await self._ride_out(group)
         except (DBAPIError, UnicodeError) as error:
             metrics.COMMITS.labels("failed").inc()
-            if isinstance(error, DBAPIError) and not is_refusal(error):
+            if not is_refusal(error):
                 logger.error("An append failed: %s", error)
                 self._fail_all(group, _away(error))
             elif len(group) > 1:
