@@ -1,6 +1,7 @@
 """Turns every error of the API into RFC 9457 problem details."""
 
 import logging
+import math
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -31,7 +32,7 @@ def respond(error: RealtimeError) -> JSONResponse:
     """The response for an error."""
     headers = {}
     if isinstance(error, (RateLimited, Unavailable)):
-        headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(

@@ -329,11 +329,12 @@ async def test_channels_that_ably_takes_away_for_a_while_come_back(server: AblyS
     async with connected(server) as provider:
         heard = Heard()
         await provider.subscribe(CHANNEL, heard)
-        server.detach(0.5)
+        server.detach()
         await until(lambda: provider.error is not None)
         assert provider.is_connected
         with pytest.raises(ProviderUnavailable):
             await provider.subscribe("t:project:other", Heard())
+        server.detach(False)
         await until(lambda: provider.error is None)
         await provider.publish(CHANNEL, message(1))
         await until(lambda: heard.ids == ["id-1"])
@@ -355,12 +356,12 @@ async def test_a_refused_publish_is_told_for_a_while(server: AblyServer, monkeyp
 async def test_being_counted_out_is_told(server: AblyServer) -> None:
     """With when to come again, and until a publish is taken."""
     async with connected(server) as provider:
-        server.refuse_rate(0.5)
+        server.refuse_rate()
         with pytest.raises(RateLimited) as caught:
             await provider.publish(CHANNEL, message(1))
         assert caught.value.retry_after_s > 0
         assert isinstance(provider.error, RateLimited)
-        await asyncio.sleep(0.5)
+        server.refuse_rate(False)
         await provider.publish(CHANNEL, message(2))
         assert provider.error is None
 
@@ -368,10 +369,11 @@ async def test_being_counted_out_is_told(server: AblyServer) -> None:
 async def test_a_server_that_refuses_everything_for_a_while_is_found_again(server: AblyServer) -> None:
     """503 at the door is no reason to give up."""
     async with connected(server) as provider:
-        server.refuse(0.5)
+        server.refuse()
         server.drop_connections()
         await until(lambda: not provider.is_connected)
         assert isinstance(provider.error, ProviderUnavailable)
+        server.refuse(False)
         await until(lambda: provider.is_connected)
 
 

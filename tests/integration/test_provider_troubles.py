@@ -62,12 +62,14 @@ async def test_ably_revoked_right(on_ably: tuple[Stage, AblyServer], caplog: pyt
 
 
 async def test_ably_rate(on_ably: tuple[Stage, AblyServer], caplog: pytest.LogCaptureFixture) -> None:
-    """What goes too fast is tried again, and told."""
+    """What goes too fast is told, and tried again until it is through."""
     stage, server = on_ably
     caplog.set_level(logging.INFO)
-    server.refuse_rate(1)
+    server.refuse_rate()
     await emit(stage, 3)
     await trouble(stage.runtime, "429", caplog)
+    server.refuse_rate(False)
+    await until(lambda: stage.runtime.provider.error is None)
 
 
 async def test_ably_expired_token(on_ably: tuple[Stage, AblyServer], caplog: pytest.LogCaptureFixture) -> None:
@@ -139,9 +141,11 @@ async def test_pusher_rotated_secret(on_pusher: tuple[Stage, PusherServer], capl
 
 
 async def test_pusher_rate(on_pusher: tuple[Stage, PusherServer], caplog: pytest.LogCaptureFixture) -> None:
-    """What goes too fast is tried again, and told."""
+    """What goes too fast is told, and tried again until it is through."""
     stage, server = on_pusher
     caplog.set_level(logging.INFO)
-    server.refuse_rate(1)
+    server.refuse_rate()
     await emit(stage, 3)
     await trouble(stage.runtime, "429", caplog)
+    server.refuse_rate(False)
+    await until(lambda: stage.runtime.provider.error is None)

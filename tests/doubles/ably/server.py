@@ -80,7 +80,8 @@ class AblyServer:
         self._epoch = f"e{next(self._epochs)}"
         self._resumable: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
-        self._refused_until = self._refusing_until = self._detached_until = 0.0
+        self._refused = self._refusing_rate = False
+        self.is_detaching = False
         self._runner: web.AppRunner | None = None
         self._outages: set[asyncio.Task[None]] = set()
 
@@ -127,9 +128,9 @@ class AblyServer:
         for connection in list(self.connections):
             connection.abort()
 
-    def refuse(self, seconds: float) -> None:
-        """Answer 503 to everything that is new, for so long."""
-        self._refused_until = time.monotonic() + seconds
+    def refuse(self, refused: bool = True) -> None:
+        """Answer 503 to everything that is new, or be well again."""
+        self._refused = refused
 
     def expire_tokens(self) -> None:
         """End every token now, and the connections that live on one."""
@@ -158,9 +159,9 @@ class AblyServer:
         """Take messages and do not acknowledge them."""
         self.withhold_acks = acks
 
-    def refuse_rate(self, seconds: float) -> None:
-        """Refuse every publish as one too many, for so long."""
-        self._refusing_until = time.monotonic() + seconds
+    def refuse_rate(self, refusing: bool = True) -> None:
+        """Refuse every publish as one too many, or let them in again."""
+        self._refusing_rate = refusing
 
     def disconnect(self, code: int | None = None, status: int | None = None) -> None:
         """Send every connection DISCONNECTED, with or without an error, and end it."""
@@ -177,10 +178,10 @@ class AblyServer:
         for connection in list(self.connections):
             connection.lose(channel)
 
-    def detach(self, seconds: float) -> None:
-        """Put everyone out of their channels, and let nobody attach, for so long."""
-        self._detached_until = time.monotonic() + seconds
-        for connection in list(self.connections):
+    def detach(self, detaching: bool = True) -> None:
+        """Put everyone out of their channels and let nobody attach, or let them in again."""
+        self.is_detaching = detaching
+        for connection in list(self.connections) if detaching else ():
             connection.detach_all()
 
     def outage(self, seconds: float) -> None:
@@ -237,18 +238,13 @@ class AblyServer:
         if not resumable:
             self._resumable.pop(connection.key, None)
 
-    @property
-    def is_detaching(self) -> bool:
-        """Whether nobody may attach now."""
-        return time.monotonic() < self._detached_until
-
     def check_refusing(self) -> None:
         """Whether publishes are let in now.
 
         Raises:
             AblyError: 42910.
         """
-        if time.monotonic() < self._refusing_until:
+        if self._refusing_rate:
             self.refused_by_rate += 1
             raise AblyError(42910, "Rate limit exceeded; request rejected", 429)
 
@@ -287,7 +283,7 @@ class AblyServer:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if not request.path.startswith("/control/"):
-            if time.monotonic() < self._refused_until:
+            if self._refused:
                 return problem(request, AblyError(50310, "Refused on demand", 503))
             while self.stuck and request.path != "/":
                 await asyncio.sleep(0.05)

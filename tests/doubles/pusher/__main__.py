@@ -1,6 +1,6 @@
 """`python -m tests.doubles.pusher --port P`: the server as a process, until it is told to end.
 
-Its faults (`PusherServer.FAULTS`) are called over HTTP, such as `POST /control/refuse` with `{"seconds": 3}`.
+Its faults (`PusherServer.FAULTS`) are called over HTTP, such as `POST /control/refuse` with `{"refused": true}`.
 """
 
 import argparse

@@ -48,8 +48,7 @@ class PusherServer:
         self.channels = Channels()
         self.refused = 0
         self._open: dict[Socket, web.WebSocketResponse] = {}
-        self._refused_until = self._rated_until = 0.0
-        self._stuck = self._losing = False
+        self._refused = self._refusing_rate = self._stuck = self._losing = False
         self._close_code: int | None = None
         self._runner: web.AppRunner | None = None
 
@@ -94,17 +93,17 @@ class PusherServer:
             with suppress(ConnectionError):
                 await response.close(code=code)
 
-    def refuse(self, seconds: float) -> None:
-        """Answer 503, and close new sockets with 4100 (over capacity), for so many seconds."""
-        self._refused_until = time.monotonic() + seconds
+    def refuse(self, refused: bool = True) -> None:
+        """Answer 503 and close new sockets with 4100 (over capacity), or be well again."""
+        self._refused = refused
 
     def be_stuck(self, stuck: bool) -> None:
         """Keep sockets open and neither answer nor send."""
         self._stuck = stuck
 
-    def refuse_rate(self, seconds: float) -> None:
-        """Answer 429 for so many seconds."""
-        self._rated_until = time.monotonic() + seconds
+    def refuse_rate(self, refusing: bool = True) -> None:
+        """Answer 429, or take events again."""
+        self._refusing_rate = refusing
 
     def lose(self, losing: bool) -> None:
         """Take events and hand them to nobody."""
@@ -155,7 +154,7 @@ class PusherServer:
     def _refusal_of(self, request: web.Request) -> dict[str, Any] | None:
         if self._close_code is not None:
             return {"code": self._close_code, "message": "As the test asked for"}
-        if time.monotonic() < self._refused_until:
+        if self._refused:
             return {"code": 4100, "message": "Over capacity"}
         if request.match_info["key"] != self.key:
             return {"code": 4001, "message": "Application does not exist"}
@@ -247,12 +246,11 @@ class PusherServer:
 
     async def _authorised(self, request: web.Request) -> Any:
         """The body of a request that is signed as it should be."""
-        now = time.monotonic()
         while self._stuck:
             await asyncio.sleep(0.05)
-        if now < self._refused_until:
+        if self._refused:
             raise web.HTTPServiceUnavailable(text="Over capacity")
-        if now < self._rated_until:
+        if self._refusing_rate:
             self.refused += 1
             raise web.HTTPTooManyRequests(text="Rate limit exceeded")
         query, body = dict(request.query), await request.read()

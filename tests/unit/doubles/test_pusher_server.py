@@ -74,7 +74,7 @@ async def test_the_library_is_refused_as_by_pusher(server: PusherServer) -> None
     event = {"channel": "open", "name": "news", "data": {}}
     with pytest.raises(PusherBadRequest):
         await call(server, "trigger_batch", [event] * 11)
-    server.refuse_rate(5)
+    server.refuse_rate()
     with pytest.raises(PusherBadStatus, match="429"):
         await call(server, "trigger", "open", "news", {})
 
