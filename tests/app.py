@@ -19,11 +19,11 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parents[1]
-START_S = 120
+START_S = 600
 PASSWORD = "a long enough password"
 
 
-async def until_it_answers(url: str, *, seconds: float = 30) -> None:
+async def until_it_answers(url: str, *, seconds: float = 120) -> None:
     """Wait until a server does, for at most so many seconds."""
     async with asyncio.timeout(seconds), httpx.AsyncClient() as http:
         while True:
@@ -114,7 +114,7 @@ class Process:
         assert self._process is not None
         return self._process.pid
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 15) -> float:
+    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60) -> float:
         """Send a signal and wait for the end; returns how many seconds it took."""
         assert self._process is not None
         begun = time.monotonic()
@@ -194,7 +194,7 @@ class App:
 def sign_in(url: str, email: str) -> str:
     """The `Cookie` header of a new session, from the real form post."""
     form = {"email": email, "password": PASSWORD}
-    response = httpx.post(f"{url}/api/sign-in", data=form, headers={"Origin": url})
+    response = httpx.post(f"{url}/api/sign-in", data=form, headers={"Origin": url}, timeout=60)
     assert response.status_code == 303, response.text
     assert "problem" not in response.headers["location"], response.headers["location"]
     return f"realtime_session={response.cookies['realtime_session']}"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 
-DEADLINE_S = 15
+DEADLINE_S = 60
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 import socketio
 
-DEADLINE_S = 15
+DEADLINE_S = 60
 
 
 class Tab:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(condition: Callable[[], object], *, seconds: float = 25) -> None:
+async def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
     """Wait until `condition()` holds, for at most so many seconds.
 
     Raises:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import psutil
 import pytest
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocket, async_playwright, expect
 
 from tests import chromium
 from tests.app import App, until_it_answers
 
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture

@@ -51,9 +51,9 @@ async def test_a_line_that_was_lost_without_a_word_is_found_out_on_wake_up(
     await expect(page.locator("[data-seq='3']")).to_have_count(0)
     await expect(page.locator(".rt-dot")).to_have_text("Live")  # nobody knows better
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    await expect(page.locator("[data-seq='5']")).to_be_visible(timeout=TIMEOUT_MS)
+    await expect(page.locator("[data-seq='5']")).to_be_visible()
     await expect(page.locator(".rt-banner")).to_have_text("Caught up: 3 messages.")
-    await expect(page.locator(".rt-banner")).to_be_hidden(timeout=TIMEOUT_MS)
+    await expect(page.locator(".rt-banner")).to_be_hidden()
     assert len(watched.sockets) == 2
     await page.close()
 

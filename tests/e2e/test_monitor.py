@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from playwright.async_api import Page, expect
 
 from tests.app import App
-from tests.e2e.conftest import TIMEOUT_MS, Open
+from tests.e2e.conftest import Open
 from tests.integration.test_heartbeats import set_heartbeat
 
 ADA, MAX = "ada@northwind.test", "max@northwind.test"
@@ -28,7 +28,7 @@ async def test_a_connection_comes_lives_and_goes_before_an_admins_eyes(app: App,
     await expect(page.get_by_role("heading", name="Connections")).to_be_visible()
     watched = await open_page(path, MAX)
     row = page.locator(f"[data-channel='{channel}']")
-    await expect(row).to_have_attribute("data-state", "alive", timeout=TIMEOUT_MS)
+    await expect(row).to_have_attribute("data-state", "alive")
     await expect(row).to_contain_text("max")
     await expect(row).to_contain_text("HeadlessChrome")
     await expect(row.locator(".rt-latency")).to_contain_text(re.compile(r"\d+ ms"))
@@ -37,7 +37,7 @@ async def test_a_connection_comes_lives_and_goes_before_an_admins_eyes(app: App,
     await expect(row.locator("[data-name=messages]")).to_have_text("3")
     await expect(row.get_by_role("link", name=channel[8:])).to_have_attribute("href", path)
     await watched.context.close()
-    await expect(row).to_have_attribute("data-state", "gone", timeout=TIMEOUT_MS)
+    await expect(row).to_have_attribute("data-state", "gone")
     await page.get_by_role("button", name="alive").click()
     await expect(row).to_have_count(0)
     await page.get_by_role("button", name="alive").click()
@@ -66,16 +66,16 @@ async def test_a_silent_tab_is_shown_as_late_and_then_stale(app: App, open_page:
     page = (await open_page("/connections", ADA)).page
     tab = (await open_page(path, MAX)).page
     row = page.locator(f"[data-channel='{channel}']")
-    set_heartbeat(app, "project", 1_000, 4_000)
+    set_heartbeat(app, "project", 1_000, 8_000)
     try:
-        await expect(row.get_by_role("img", name=re.compile("the last [3-9]"))).to_be_visible(timeout=TIMEOUT_MS)
+        await expect(row.get_by_role("img", name=re.compile("the last [3-9]"))).to_be_visible()
         busy = asyncio.create_task(
-            tab.evaluate("const begun = performance.now(); while (performance.now() - begun < 7000);")
+            tab.evaluate("const begun = performance.now(); while (performance.now() - begun < 11000);")
         )
-        await expect(row).to_have_attribute("data-state", "late", timeout=TIMEOUT_MS)
-        await expect(row).to_have_attribute("data-state", "stale", timeout=TIMEOUT_MS)
+        await expect(row).to_have_attribute("data-state", "late")
+        await expect(row).to_have_attribute("data-state", "stale")
         await busy
-        await expect(row).to_have_attribute("data-state", "alive", timeout=TIMEOUT_MS)
+        await expect(row).to_have_attribute("data-state", "alive")
     finally:
         set_heartbeat(app, "project", 30_000, 90_000)
 

@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from tests.ageing import let_go
 from tests.app import App
-from tests.e2e.conftest import TIMEOUT_MS, Open, unplug
+from tests.e2e.conftest import Open, unplug
 
 # Remembers every row that ever stood in the feed, in the order in which it came.
 REMEMBER = """
@@ -39,7 +39,7 @@ def events(identity: str, count: int, start: int = 0) -> list[dict[str, Any]]:
 
 async def post(app: App, body: list[dict[str, Any]]) -> None:
     """Emit a list over HTTP."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         response = await http.post(f"{app.url}/api/events", json=body, headers={"Authorization": f"Bearer {app.key}"})
         assert response.status_code == 202, response.text
 
@@ -145,7 +145,7 @@ async def test_rows_stay_while_offline_and_what_was_missed_comes_after(app: App,
     await post(app, events(identity, 300, 5))
     assert await seqs(page) == [1, 2, 3, 4, 5]
     await watched.context.set_offline(False)
-    await expect(page.locator("[data-seq='305']")).to_be_visible(timeout=TIMEOUT_MS)
+    await expect(page.locator("[data-seq='305']")).to_be_visible()
     await expect(banner).to_be_hidden()
     assert await seqs(page) == list(range(1, 306))
     await post(app, events(identity, 1, 305))
@@ -163,7 +163,7 @@ async def test_what_the_log_no_longer_keeps_is_a_gap_that_is_told(app: App, open
     await post(app, events(identity, 20, 5))
     await let_go(app.database_url, f"project:{identity}", upto=15)
     await watched.context.set_offline(False)
-    await expect(watched.page.locator("[data-seq='25']")).to_be_visible(timeout=TIMEOUT_MS)
+    await expect(watched.page.locator("[data-seq='25']")).to_be_visible()
     await expect(watched.page.get_by_role("note")).to_have_text("10 messages are no longer kept (30 days)")
     assert await seqs(watched.page) == [*range(1, 6), *range(16, 26)]
     watched.troubles.clear()
@@ -176,8 +176,12 @@ async def test_a_reader_further_up_is_not_moved_and_hears_how_many_are_new(app: 
     page = (await open_page(f"/projects/{identity}", "max@northwind.test")).page
     await attached(page)
     scroller = page.locator(".rt-scroller")
-    await scroller.evaluate("box => box.scrollTop = 100")
-    await page.wait_for_timeout(100)
+    await scroller.evaluate(
+        """box => new Promise(seen => {
+            box.addEventListener("scroll", () => requestAnimationFrame(seen), {once: true});
+            box.scrollTop = 100;
+        })"""
+    )
     await post(app, events(identity, 7, 60))
     await page.get_by_role("button", name="7 new messages").click()
     await expect(page.locator("[data-seq='67']")).to_be_in_viewport()

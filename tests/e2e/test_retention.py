@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.ageing import let_go
 from tests.app import App, command
-from tests.e2e.conftest import TIMEOUT_MS, Open, unplug
+from tests.e2e.conftest import Open, unplug
 from tests.e2e.test_project_page import attached, events, post, project, seqs
 
 NOTE = "Older messages are no longer kept (30 days)."
@@ -69,9 +69,7 @@ async def test_fields_that_changed_inside_a_gap_are_right_after_it(app: App, ope
     await post(app, [change(identity, risk="high"), *events(identity, 2)])
     await let_go(app.database_url, f"project:{identity}", upto=2)
     await watched.context.set_offline(False)
-    await expect(watched.page.get_by_role("note")).to_have_text(
-        "1 message is no longer kept (30 days)", timeout=TIMEOUT_MS
-    )
+    await expect(watched.page.get_by_role("note")).to_have_text("1 message is no longer kept (30 days)")
     await expect(watched.page.locator(".rt-fields")).to_contain_text("high")
     assert await fields(watched.page) == {"owner": "Ada", "risk": "high", "step": "1"}
     watched.troubles.clear()  # the browser's own words about the network

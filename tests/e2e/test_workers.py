@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.app import ROOT, App, Process, free_port
-from tests.e2e.conftest import TIMEOUT_MS, Open
+from tests.e2e.conftest import Open
 from tests.integration.test_workers import until_both, workers_of
 from tests.valkey import Valkey
 
@@ -43,7 +43,7 @@ async def test_a_page_outlives_every_worker_with_its_state(boards: App, open_pag
     ]
     for watched in pages:
         await expect(watched.page.get_by_text("attached")).to_be_visible()
-        await expect(watched.page.get_by_text("2 here: ada, max")).to_be_visible(timeout=TIMEOUT_MS)
+        await expect(watched.page.get_by_text("2 here: ada, max")).to_be_visible()
     await asyncio.to_thread(boards.emit, *[event] * 3)
     tokens = [await watched.page.evaluate("sessionStorage.getItem('token')") for watched in pages]
     for watched in pages:
@@ -55,7 +55,7 @@ async def test_a_page_outlives_every_worker_with_its_state(boards: App, open_pag
         await asyncio.to_thread(boards.emit, event)
         last += 1
         for watched in pages:
-            await expect(watched.page.get_by_text(f"{last} / {last}")).to_be_visible(timeout=TIMEOUT_MS)
+            await expect(watched.page.get_by_text(f"{last} / {last}")).to_be_visible()
             await expect(watched.page.get_by_text("2 here: ada, max")).to_be_visible()
     assert [await watched.page.evaluate("sessionStorage.getItem('token')") for watched in pages] == tokens
     for watched in pages:

@@ -20,7 +20,7 @@ from tests.doubles.ably.connection import Connection
 from tests.waiting import until
 
 CHANNEL = "t:project:one"
-QUICK = Timings(answer=1, retry=0.1, refused=0.4, ping=0.3)
+QUICK = Timings(answer=2, retry=0.1, refused=0.4, ping=0.3)
 DEADLINE_S = 8
 
 

@@ -51,7 +51,7 @@ async def client(address: str, room: str) -> tuple[socketio.AsyncClient, list[An
     heard: list[Any] = []
     sio = socketio.AsyncClient(reconnection=False)
     sio.on("frame", lambda *data: heard.append(data), namespace=NAMESPACE)
-    await sio.connect(f"http://{address}", transports=["websocket"], namespaces=[NAMESPACE])
+    await sio.connect(f"http://{address}", transports=["websocket"], namespaces=[NAMESPACE], wait_timeout=30)
     await sio.call("join", room, namespace=NAMESPACE)
     return sio, heard
 

@@ -115,6 +115,7 @@ async def test_two_workers_record_what_a_page_publishes_at_the_service_once(
         seen = Seen(), Seen()
         for worker, each in zip(both, seen, strict=True):
             await worker.hub.attach(KEY, each)
+        await until(lambda: all(worker.hub._watched[KEY].attached for worker in both))
         for number in range(20):
             publish(number)
         await until(lambda: all(each.seqs == list(range(1, 21)) for each in seen))

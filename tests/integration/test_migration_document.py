@@ -3,7 +3,11 @@
 import asyncio
 import json
 import os
-import subprocess
+import signal
+from asyncio import StreamReader
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +37,31 @@ def test_every_snippet_of_ours_comes_from_a_file() -> None:
     assert {each.language for each in snippets("docs/MIGRATION.md") if not each.file} == {"typescript"}
 
 
-def shell(app: App, name: str, *, seconds: float) -> str:
-    """What a script of the examples printed within some seconds."""
+@asynccontextmanager
+async def shell(app: App, name: str) -> AsyncIterator[StreamReader]:
+    """What a script of the examples prints; it is ended after the block."""
     environment = {**os.environ, "REALTIME_URL": app.url, "REALTIME_API_KEY": app.key}
-    command = ["timeout", str(seconds), "bash", str(ROOT / "examples/migration" / name)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+    script = await asyncio.create_subprocess_exec(
+        *("bash", ROOT / "examples/migration" / name), env=environment, stdout=PIPE, start_new_session=True
+    )
+    assert script.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            yield script.stdout
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(script.pid, signal.SIGTERM)
+        await script.wait()
 
 
 async def test_curl_emits_and_follows(app: App) -> None:
     """One in a shell each."""
-    following = asyncio.create_task(asyncio.to_thread(shell, app, "follow.sh", seconds=3))
-    await asyncio.sleep(1)
-    answer = json.loads(await asyncio.to_thread(shell, app, "emit.sh", seconds=10))
-    assert answer["events"][0]["channels"][0]["channel"] == CHANNEL
-    assert answer["events"][0]["id"] in await following
+    async with shell(app, "follow.sh") as followed:
+        await followed.readuntil(b"heartbeat")  # it is there
+        async with shell(app, "emit.sh") as emitted:
+            answer = json.loads(await emitted.read())
+        assert answer["events"][0]["channels"][0]["channel"] == CHANNEL
+        await followed.readuntil(answer["events"][0]["id"].encode())
 
 
 class Enough(Exception):
@@ -64,15 +79,20 @@ def after(count: int, heard: list[dict[str, Any]]) -> Any:
     return handle
 
 
+async def emit_until(following: asyncio.Task[None], app: App) -> None:
+    """Emit until a program has enough."""
+    async with asyncio.timeout(60):
+        while not following.done():
+            await programs.emit(app.url, app.key, "abc123")
+
+
 async def test_a_program_emits_and_follows(app: App) -> None:
     """With the same few lines."""
     heard: list[dict[str, Any]] = []
     following = asyncio.create_task(programs.follow(app.url, app.key, after(2, heard)))
-    await asyncio.sleep(1)
-    for _ in range(2):
-        await programs.emit(app.url, app.key, "abc123")
+    await emit_until(following, app)
     with pytest.raises(Enough):
-        await asyncio.wait_for(following, 15)
+        await following
     await settle()  # Python ends the iterator that was left
     assert [each["data"]["changes"] for each in heard] == [{"status": "completed"}] * 2
 
@@ -82,13 +102,13 @@ async def test_a_program_goes_on_where_it_ended(app: App, tmp_path: Path) -> Non
     file = tmp_path / "cursor"
     heard: list[dict[str, Any]] = []
     following = asyncio.create_task(programs.follow_for_good(app.url, app.key, file, after(2, heard)))
-    await asyncio.sleep(1)
-    for _ in range(4):
+    await emit_until(following, app)
+    for _ in range(2):
         await programs.emit(app.url, app.key, "abc123")
     with pytest.raises(Enough):
-        await asyncio.wait_for(following, 15)
+        await following
     with pytest.raises(Enough):
-        await asyncio.wait_for(programs.follow_for_good(app.url, app.key, file, after(5, heard)), 15)
+        await asyncio.wait_for(programs.follow_for_good(app.url, app.key, file, after(5, heard)), 60)
     await settle()
     seqs = [each["seq"] for each in heard]
     first = seqs[0]

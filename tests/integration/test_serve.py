@@ -45,7 +45,7 @@ async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_i
 
     worker = worker_of(own_process)
     worker.send_signal(signal.SIGKILL)
-    own_process.wait_for("ended with -9; starting again", seconds=10)
+    own_process.wait_for("ended with -9; starting again", seconds=60)
     await until_it_answers(own_process.url)
     assert worker_of(own_process).pid != worker.pid
 
@@ -54,7 +54,7 @@ async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_i
     with socket.create_connection(("localhost", own_process.port)) as half_request:
         half_request.sendall(b"POST /api/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         family = psutil.Process(own_process.pid).children(recursive=True)
-        assert own_process.end(signal.SIGTERM) < 10
+        assert own_process.end(signal.SIGTERM) < 30
     await tab.client.disconnect()
     _, alive = psutil.wait_procs(family, timeout=1)
     assert not alive
@@ -85,11 +85,11 @@ async def test_a_killed_database_comes_back_and_emits_ride_it_out(own_process: P
         await client.emit("project.updated", {"projectId": "x"}, id="before")
         postmaster_of(own_process).send_signal(signal.SIGKILL)
         await client.emit("project.updated", {"projectId": "x"}, id="while it is away")
-        own_process.wait_for("Database   runs again", seconds=30)
+        own_process.wait_for("Database   runs again", seconds=120)
         await client.emit("project.updated", {"projectId": "x"}, id="after")
         page = await client.history("project:x", after=0)
     assert [message["id"] for message in page["messages"]] == ["before", "while it is away", "after"]
-    assert own_process.end() < 10
+    assert own_process.end() < 30
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ async def test_a_full_disk_refuses_emits_for_as_long_as_it_is_full(app: App, sma
                 stored += [message["id"] for message in page]
         in_doubt = [name]
         assert stored in ([*answered, "with room again"], [*answered, *in_doubt, "with room again"])
-        assert process.end() < 10
+        assert process.end() < 30
     finally:
         app.process.start()
 
@@ -152,7 +152,7 @@ def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(ow
     assert postmaster.is_running()
     own_process.start()
     assert postmaster_of(own_process).pid == postmaster.pid
-    assert own_process.end() < 10
+    assert own_process.end() < 30
     _, alive = psutil.wait_procs([postmaster], timeout=5)
     assert not alive
 
@@ -160,7 +160,7 @@ def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(ow
 def test_ctrl_c_ends_it_too(own_process: Process) -> None:
     """And the database it started with it."""
     own_process.start()
-    assert own_process.end(signal.SIGINT) < 10
+    assert own_process.end(signal.SIGINT) < 30
     assert not (Path(own_process.environment["DATA_DIR"]) / "postgres" / "postmaster.pid").exists()
 
 
@@ -215,7 +215,7 @@ def test_it_says_that_it_is_ready_on_an_ipv6_address_and_past_a_proxy(own_proces
     own_process.environment |= {"HOST": "::1", "HTTP_PROXY": f"http://127.0.0.1:{free_port()}", "NO_PROXY": ""}
     own_process.start()
     try:
-        assert "enter the code" in own_process.wait_for("enter the code", seconds=10)
+        assert "enter the code" in own_process.wait_for("enter the code", seconds=60)
     finally:
         own_process.end()
 

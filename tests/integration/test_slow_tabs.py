@@ -80,9 +80,9 @@ async def watching(tab: Tab, channel: str) -> int:
     return next((int(row["watching"]) for row in rows if row["channel"] == channel), 0)
 
 
-async def emit(app: App, identity: str, text: str) -> None:
-    """One event of a project."""
-    await asyncio.to_thread(app.emit, ("project.updated", {"projectId": identity, "text": text}))
+async def emit(app: App, identity: str, text: str, count: int = 1) -> None:
+    """Events of a project."""
+    await asyncio.to_thread(app.emit, *[("project.updated", {"projectId": identity, "text": text})] * count)
 
 
 async def test_a_stopped_reader_leaves_its_rooms_and_comes_back_by_seq_when_it_has_read(app: App) -> None:
@@ -97,8 +97,8 @@ async def test_a_stopped_reader_leaves_its_rooms_and_comes_back_by_seq_when_it_h
         sent = 0
         async with asyncio.timeout(60):
             while sent < PACKETS_AT_MOST and (sent < 20 or await watching(tab, channel) > 1):
-                await emit(app, identity, LARGE)
-                sent += 1
+                await emit(app, identity, LARGE, 5)  # it must be full before it is hung up as silent
+                sent += 5
         assert await watching(tab, channel) == 1
         for _ in range(5):
             await emit(app, identity, "while it is away")

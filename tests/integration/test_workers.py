@@ -59,7 +59,7 @@ def worker_of(tab: Tab, app: App) -> psutil.Process:
 
 async def at_both(stack: AsyncExitStack, app: App, cookie: str) -> tuple[Tab, Tab]:
     """Two tabs, each at another worker."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         first = await stack.enter_async_context(open_tab(app.url, cookie))
         while True:
             second = await stack.enter_async_context(open_tab(app.url, cookie))
@@ -90,7 +90,7 @@ async def test_a_tab_of_a_killed_worker_keeps_its_state_at_another(pair: App) ->
         await tab.until(lambda: "Northwind" in str(tab.updates))
         dead = worker_of(tab, pair)
         dead.send_signal(signal.SIGKILL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await tab.client.wait()
         await asyncio.to_thread(pair.emit, EVENT)
         back = await stack.enter_async_context(again(tab, pair.url, cookie))
@@ -144,7 +144,7 @@ async def test_of_two_that_come_back_at_once_one_has_the_state(pair: App) -> Non
 async def until_both(app: App) -> None:
     """Wait until both workers serve again."""
     await until_it_answers(app.url)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len([w for w in workers_of(app) if any(c.status == "LISTEN" for c in w.net_connections("tcp"))]) < 2:
             await asyncio.sleep(0.1)
 
@@ -198,12 +198,12 @@ async def people_on(tab: Tab) -> dict[str, int]:
     return {member["name"]: member["tabs"] for member in answer["members"]}
 
 
-async def until_people(tab: Tab, wanted: dict[str, int], *, seconds: float = 20) -> None:
-    """Wait until exactly these are on the channel."""
+async def until_people(tab: Tab, wanted: dict[str, int], *, seconds: float = 60) -> None:
+    """Wait until exactly these are on the channel, and ask no more often than one may."""
     found: dict[str, int] = {}
     async with asyncio.timeout(seconds):
         while (found := await people_on(tab)) != wanted:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1)
     assert found == wanted
 
 
@@ -220,7 +220,7 @@ async def test_presence_is_one_across_workers_and_outlives_one(pair: App) -> Non
         await until_people(ada, {"ada": 1, "max": 1})
         await until_people(max_, {"ada": 1, "max": 1})
         worker_of(max_, pair).send_signal(signal.SIGKILL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await max_.client.wait()
         back = await stack.enter_async_context(again(max_, pair.url, pair.cookie(MAX)))
         await people_on(back)
@@ -266,9 +266,9 @@ async def test_a_restarted_worker_costs_no_event(pair: App) -> None:
             [leaves] = [tab for tab in tabs if worker_of(tab, pair).pid == pid]
             [stays] = [tab for tab in tabs if tab is not leaves]
             heads = [(await tab.sub(CHANNEL))["head"] for tab in (stays, leaves)]
-            await asyncio.sleep(0.3)
+            await leaves.until(lambda leaves=leaves: leaves.seqs(CHANNEL))
             psutil.Process(pid).send_signal(signal.SIGTERM)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await leaves.client.wait()
             back = await stack.enter_async_context(again(leaves, pair.url, cookie))
             had = leaves.seqs(CHANNEL)
@@ -287,7 +287,7 @@ async def test_the_monitor_shows_both_workers(pair: App) -> None:
     """Whichever of them an admin asks."""
     async with AsyncExitStack() as stack:
         for tab in await at_both(stack, pair, pair.cookie(ADA)):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while len((await tab.call("monitor", {"page": "health", "look": True}))["workers"]) != 2:
                     await asyncio.sleep(0.2)
 
@@ -310,7 +310,7 @@ async def test_metrics_are_of_all_workers_whichever_is_asked(pair: App) -> None:
 
     async def shown() -> None:
         open_now = sum(tab.client.connected for tab in tabs)
-        async with asyncio.timeout(10):  # each worker sets its gauges every two seconds
+        async with asyncio.timeout(60):  # each worker sets its gauges every two seconds
             while {(await counted(pair, key))[sockets] for _ in range(5)} != {open_now}:
                 await asyncio.sleep(0.2)
 
@@ -324,7 +324,7 @@ async def test_metrics_are_of_all_workers_whichever_is_asked(pair: App) -> None:
             await seq_of_one_more(pair)
         assert {(await counted(pair, key))[emits] for _ in range(10)} == {before + 10}
         worker_of(tabs[0], pair).send_signal(signal.SIGKILL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await tabs[0].client.wait()
         await until_both(pair)
         await shown()
