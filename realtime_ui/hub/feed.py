@@ -29,7 +29,7 @@ from realtime_ui.hub.line import LineEvents, LineParts
 from realtime_ui.hub.lobby import Audience, Lobby
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import BURST, RATE, PresenceEvents, PresenceSinkFactory
-from realtime_ui.hub.subscribe import SubscribeRequest
+from realtime_ui.hub.subscribe import SubscribeRequest, read_page
 from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_of
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.channels import ChannelRepository
@@ -39,8 +39,6 @@ from realtime_ui.settings import AddressPrivacy
 NAMESPACE = "/feed"
 EVENT_NAMESPACE = "/_event"
 SILENT, SENT_AWAY = AsyncServer.reason.PING_TIMEOUT, AsyncServer.reason.SERVER_DISCONNECT
-PAGE = 200
-PAGE_BYTES = 256_000
 
 
 class FeedNamespace(LineEvents, PresenceEvents):
@@ -152,31 +150,25 @@ class FeedNamespace(LineEvents, PresenceEvents):
             key = (tab.person.tenant, wish.channel)
             begins = key not in tab.channels
             await self._subscriptions.watch(tab, key, wish.states)
-            head = await self._log.head(*key) or Head("", 1, 0)
-            after, reset = wish.begin(head)
-            rows = await self._log.read(*key, after=after, limit=PAGE, max_bytes=PAGE_BYTES)
+            page = await read_page(self._log, key, wish)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
-        oldest = rows[0].seq if rows else head.last + 1
-        if oldest > after + 1:  # the log was pruned since the head was read
-            after, head = oldest - 1, Head(head.epoch, oldest, head.last)
         if begins:
-            metrics.RESUMES.labels(wish.kind(after, reset)).inc()
-        more = bool(rows) and rows[-1].seq < head.last
-        self.heartbeats.got(sid, key, len(rows))
+            metrics.RESUMES.labels(wish.kind(page.after, page.reset)).inc()
+        self.heartbeats.got(sid, key, len(page.rows))
         for sink in tab.channels.get(key, {}).values():
-            sink.catch_up(rows, live=not more)
+            sink.catch_up(page.rows, live=not page.more)
         return {
             "ok": True,
             "channel": str(wish.channel),
-            "epoch": head.epoch,
-            "first": head.first,
-            "head": head.last,
+            "epoch": page.head.epoch,
+            "first": page.head.first,
+            "head": page.head.last,
             "kept_days": self._kept_days[wish.channel.type],
-            "after": after,
-            "reset": reset,
-            "rows": [message.row() for message in rows],
-            "more": more,
+            "after": page.after,
+            "reset": page.reset,
+            "rows": [message.row() for message in page.rows],
+            "more": page.more,
         }
 
     async def on_fields(self, sid: str, data: object = None) -> Json:

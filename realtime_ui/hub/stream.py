@@ -14,42 +14,25 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Unavailable
-from realtime_ui.core.messages import Head, Message
+from realtime_ui.core.messages import Head
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import Entry as StatsEntry
 from realtime_ui.hub.cursor import Position, place_text
 from realtime_ui.hub.stream_event import Encoded, comment, event, now_ms
-from realtime_ui.hub.subscribe import SubscribeRequest
+from realtime_ui.hub.subscribe import PAGE, PAGE_BYTES, LogReader, SubscribeRequest
 from realtime_ui.persistence.event_log import ChannelKey
 
 logger = logging.getLogger(__name__)
 
-PAGE = 200
-PAGE_BYTES = 256_000
 CHUNK_BYTES = 65_536
 RETRY_S = 1.0
 """How long a stream waits for a database that is away."""
-
-
-class LogReader(Protocol):
-    """What a stream needs of the log."""
-
-    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
-        """Where a channel stands."""
-        ...
-
-    async def read(
-        self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
-    ) -> list[Message]:
-        """A page of a channel, oldest first."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

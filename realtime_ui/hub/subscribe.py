@@ -1,14 +1,19 @@
-"""What a tab asks for when it subscribes, checked; and where its rows begin."""
+"""What a tab asks for when it subscribes, checked; where its rows begin, and the page that it gets."""
 
+import uuid
 from dataclasses import dataclass
+from typing import Protocol
 
 from realtime_ui.core.channels import ChannelName, clip
 from realtime_ui.core.errors import InvalidRequest
-from realtime_ui.core.messages import Head
+from realtime_ui.core.messages import Head, Message
+from realtime_ui.persistence.event_log import ChannelKey
 
 MAX_REWIND = 500
 MAX_TEXT = 300
 MAX_STATES = 10
+PAGE = 200
+PAGE_BYTES = 256_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,54 @@ class SubscribeRequest:
         if self.last is not None and (known or began_empty):
             return max(self.last, head.first - 1), False
         return max(head.first - 1, head.last - self.rewind), self.last is not None and self.epoch != ""
+
+
+class LogReader(Protocol):
+    """What tabs and streams need of the log."""
+
+    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
+        """Where a channel stands."""
+        ...
+
+    async def read(
+        self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
+    ) -> list[Message]:
+        """A page of a channel, oldest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a tab gets: the `rows` that follow seq `after`; with `reset`, in place of what it has."""
+
+    head: Head
+    after: int
+    reset: bool
+    rows: list[Message]
+
+    @property
+    def more(self) -> bool:
+        """Whether another page follows."""
+        return bool(self.rows) and self.rows[-1].seq < self.head.last
+
+
+async def read_page(log: LogReader, key: ChannelKey, wish: SubscribeRequest) -> Page:
+    """Read what follows on what a tab has.
+
+    Raises:
+        DatabaseUnavailable: the log cannot be read now.
+    """
+    while True:
+        head = await log.head(*key) or Head("", 1, 0)
+        after, reset = wish.begin(head)
+        rows = await log.read(*key, after=after, limit=PAGE, max_bytes=PAGE_BYTES)
+        if not rows or rows[0].epoch == head.epoch:
+            break
+        # The channel's first event, or another epoch, came between the two: what the tab is told must be of one.
+    oldest = rows[0].seq if rows else head.last + 1
+    if oldest > after + 1:  # the log was pruned since the head was read
+        after, head = oldest - 1, Head(head.epoch, oldest, head.last)
+    return Page(head, after, reset, rows)
 
 
 def checked_states(states: object) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class Gauge:
         }
 
     async def _metrics(self) -> dict[str, int]:
-        async with httpx.AsyncClient(base_url=self._stage.url) as http:
+        async with httpx.AsyncClient(base_url=self._stage.url, timeout=60) as http:
             headers = {"Authorization": f"Bearer {self._key}"}
             response = await http.get("/api/metrics", headers=headers)
         response.raise_for_status()

@@ -26,7 +26,7 @@ LINES = ("line 1", "line 2", "line 3")
 SLOW = "slow"
 QUEUE_BYTES = "100000"  # so little that slow readers pass it within seconds
 PAUSE_S = 0.25
-PATIENCE_S = 120
+PATIENCE_S = 300
 
 
 @dataclass(frozen=True, slots=True)

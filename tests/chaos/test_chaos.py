@@ -15,7 +15,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order_whatever_dies(provider: s
     """Every watcher's list equals the log, and the log what was answered with 202; on redis with two workers."""
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
     report = await run(
-        Plan(seed=seed, seconds=45, longest_s=5, pause_s=(0.5, 3), browsers=2, provider=provider, settle_s=90)
+        Plan(seed=seed, seconds=45, longest_s=5, pause_s=(0.5, 3), browsers=2, provider=provider, settle_s=240)
     )
     sys.stdout.write(f"\n{report}\n")
     assert report.findings == [], str(report)

@@ -232,7 +232,7 @@ async def test_several_workers_mark_what_each_published(log: EventLog) -> None:
 
 
 @given(st.lists(st.lists(st.integers(1, 30), max_size=8), max_size=8))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_marks_in_any_order_leave_just_what_nobody_published(log: EventLog, marks: list[list[int]]) -> None:
     """Whoever published, however often, in whichever order."""
     channel = ChannelName.parse(f"project:{uuid.uuid4()}")

@@ -196,7 +196,7 @@ async def test_however_many_connect_a_flush_is_one_statement(runtime: Runtime, n
         for entry in entries:
             entry.beat(1)
         await asyncio.sleep(0.5)
-    assert 1 <= len(statements) <= 3
+    assert 1 <= len(statements) <= (time.monotonic() - begun) / FLUSH_S + 1
     async with runtime.database.single() as connection:
         count = await connection.execute(sa.text("SELECT count(*) FROM realtime_connection_stats"))
     assert count.scalar() == number

@@ -188,7 +188,7 @@ CHANGES = st.one_of(
 
 
 @given(st.lists(CHANGES, min_size=1, max_size=12), st.lists(st.integers(1, 5), max_size=6))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_the_fields_outlast_the_messages_that_set_them(
     log: EventLog, database: Database, changes: list[Any], batches: list[int]
 ) -> None:

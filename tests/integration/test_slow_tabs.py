@@ -82,7 +82,8 @@ async def watching(tab: Tab, channel: str) -> int:
 
 async def emit(app: App, identity: str, text: str, count: int = 1) -> None:
     """Events of a project."""
-    await asyncio.to_thread(app.emit, *[("project.updated", {"projectId": identity, "text": text})] * count)
+    event: tuple[str, dict[str, object]] = ("project.updated", {"projectId": identity, "text": text})
+    await asyncio.to_thread(app.emit, *[event] * count)
 
 
 async def test_a_stopped_reader_leaves_its_rooms_and_comes_back_by_seq_when_it_has_read(app: App) -> None:

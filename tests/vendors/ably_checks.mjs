@@ -22,7 +22,7 @@ function rest(more = {}) {
   return new Ably.Rest(options({ key, useTokenAuth: true, ...more }));
 }
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-async function until(condition, what, ms = 8000) {
+async function until(condition, what, ms = 30000) {
   for (const end = Date.now() + ms; !(await condition()); await sleep(10)) assert(Date.now() < end, `waited for ${what}`);
 }
 async function refused(promise, code) {

@@ -289,7 +289,7 @@ FATES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(FATES)
 async def test_whatever_the_wire_does_the_feed_is_the_log(fates: list[tuple[int, str, int]]) -> None:
     """Dropped, doubled, late and reordered: every message once, in order, within one sweep.

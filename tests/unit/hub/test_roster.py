@@ -195,7 +195,7 @@ CHANGES: list[Callable[[Worker, str], Any]] = [
 ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(

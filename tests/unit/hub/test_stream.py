@@ -201,7 +201,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps=steps)
 def test_nothing_is_lost_or_doubled_however_often_the_line_is(steps: list[tuple[str, ChannelName, int]]) -> None:
     """Each channel's messages come once and in order, or are told to be gone; a lost line is resumed."""
