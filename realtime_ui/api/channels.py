@@ -75,12 +75,16 @@ async def history(
     if after is not None and before is not None and after >= before:
         raise InvalidRequest("after is not below before.", field="after", remedy="Send one of them, or after < before.")
     runtime = current()
-    head = await runtime.log.head(tenant, channel)
-    if head is None:
-        raise NotFound(f"There is no channel {channel} here.", field="name", remedy="Emit to it, or give it a title.")
-    if after is None and before is None:
-        before = head.last + 1
-    messages = await runtime.log.read(tenant, channel, after=after or 0, before=before, limit=limit)
+    while True:
+        head = await runtime.log.head(tenant, channel)
+        if head is None:
+            raise NotFound(
+                f"There is no channel {channel} here.", field="name", remedy="Emit to it, or give it a title."
+            )
+        below = head.last + 1 if after is None and before is None else before
+        messages = await runtime.log.read(tenant, channel, after=after or 0, before=below, limit=limit)
+        if not messages or messages[0].epoch == head.epoch:
+            break  # else another epoch began between the two: look again
     return History(
         channel=str(channel),
         title=await runtime.channels.title(tenant, channel),

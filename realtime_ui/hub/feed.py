@@ -150,14 +150,15 @@ class FeedNamespace(LineEvents, PresenceEvents):
             key = (tab.person.tenant, wish.channel)
             begins = key not in tab.channels
             await self._subscriptions.watch(tab, key, wish.states)
+            sinks = tab.channels.get(key, {})  # they hear the page even if the tab is let go while it is read
             page = await read_page(self._log, key, wish)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
         if begins:
             metrics.RESUMES.labels(wish.kind(page.after, page.reset)).inc()
         self.heartbeats.got(sid, key, len(page.rows))
-        for sink in tab.channels.get(key, {}).values():
-            sink.catch_up(page.rows, live=not page.more)
+        for sink in sinks.values():
+            sink.catch_up(page)
         return {
             "ok": True,
             "channel": str(wish.channel),

@@ -1,16 +1,16 @@
 """Which tab of this worker watches which channel; all of it ends with the tab's socket."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RateLimited
-from realtime_ui.core.messages import Message
 from realtime_ui.core.principals import Person
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.subscribe import Page
 from realtime_ui.hub.watched import Frame, Sink
 from realtime_ui.persistence.event_log import ChannelKey
 
@@ -27,8 +27,8 @@ class StateSink(Protocol):
         """Take a frame from the hub."""
         ...
 
-    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
-        """Take a page that the tab got; `live` when frames follow on it."""
+    def catch_up(self, page: Page) -> None:
+        """Take a page that the tab got; frames follow on the last one."""
         ...
 
     def timed_out(self) -> None:

@@ -80,5 +80,5 @@ class ChannelState(_Subscription, rx.State, mixin=True):
         """React to what the tab is shown: in order, gathered, at most five times a second. Override it.
 
         That includes the `rewind` earlier messages and what came while the tab was away; after a page load it
-        begins with them again, so go by `seq` where a repeat matters.
+        begins with them again, and a lost line may repeat or cost the last ones: go by `seq` where that matters.
         """

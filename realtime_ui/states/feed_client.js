@@ -130,6 +130,7 @@ class Feed {
 
   /** Take a frame's new rows; false when it does not follow on what is held. */
   accept(frame) {
+    if (frame.rows.length === 0 && !frame.ephemeral) return false; // another epoch began, wherever we stand in it
     const first = frame.rows[0];
     if (frame.epoch !== this.epoch) {
       if (this.epoch !== "" || this.last !== 0 || first?.seq !== 1) return false;
@@ -178,7 +179,7 @@ class Feed {
       const before = rows[0].gap ? rows[0].seq - rows[0].gap + 1 : rows[0].seq;
       const path = `/api/channels/${encodeURIComponent(this.channel)}/history?before=${before}&limit=${limit}`;
       const page = await fetchApi(path);
-      if (page.epoch !== this.epoch) return;
+      if (page.epoch !== this.epoch || this.store.value.rows[0] !== rows[0]) return; // they no longer join on
       this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, kept_days: page.kept_days, error: "" });
     } catch (error) {
       this.store.set({ error: error.message });

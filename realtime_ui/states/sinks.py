@@ -9,6 +9,7 @@ import reflex as rx
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Message
+from realtime_ui.hub.subscribe import Page
 from realtime_ui.hub.subscriptions import StateSink
 from realtime_ui.hub.watched import Frame
 from realtime_ui.states.channel import ChannelState
@@ -78,18 +79,27 @@ class _BatchingSink:
 
     def __call__(self, frame: Frame) -> None:
         """Take a frame; while the tab still catches up, it waits."""
-        if self._live:
+        if self._live and not frame.messages and not frame.ephemeral:  # another epoch: the tab asks where it stands
+            self._live = False
+        elif self._live:
             self._take(frame.messages)
         else:
             self._early.extend(frame.messages)
             del self._early[:-MAX_BATCH]
 
-    def catch_up(self, messages: Sequence[Message], *, live: bool) -> None:
-        """Take a page that the tab got; `live` when frames follow on it."""
+    def catch_up(self, page: Page) -> None:
+        """Take a page that the tab got; frames follow on the last one."""
         if not self.wants_messages:
             return
-        self._take(messages)
-        if live:
+        epoch, rows = page.head.epoch, page.rows
+        if epoch != self._epoch:
+            self._epoch, self._last = epoch, 0
+        early = [each for each in self._early if epoch in (each.epoch, "")]
+        # A tab shows frames between two of its questions; what it asks for then comes after them.
+        self._take([each for each in early if rows and each.seq < rows[0].seq])
+        self._take(rows)
+        self._early = [each for each in early if each.seq > self._last]
+        if not page.more:
             early, self._early = self._early, []
             self._live = True
             self._take(early)
@@ -103,9 +113,11 @@ class _BatchingSink:
 
     def _take(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            if message.epoch != self._epoch or message.seq > self._last:
+            if self._epoch == "":  # the channel's first event
+                self._epoch = message.epoch
+            if message.epoch == self._epoch and message.seq > self._last:
                 self._batch.append(message)
-                self._epoch, self._last = message.epoch, message.seq
+                self._last = message.seq
         del self._batch[:-MAX_BATCH]
         if self._batch and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._deliver(), name=f"on-messages {self._channel}")

@@ -198,6 +198,8 @@ class Watcher:
     def _accept(self, feed: Feed, frame: dict[str, Any]) -> bool:
         """Take a frame's new rows; False when it does not follow on what is held."""
         rows = frame["rows"]
+        if not rows and not frame.get("ephemeral"):  # another epoch began
+            return False
         if frame["epoch"] != feed.epoch:
             if feed.epoch or feed.last != 0 or not rows or rows[0]["seq"] != 1:
                 return False

@@ -1,12 +1,14 @@
 """The line between a page and the server: lost without a word, or too slow; nothing is missing afterwards."""
 
 import asyncio
+import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import WebSocketRoute, expect
 
 from tests.app import App, free_port
 from tests.e2e.conftest import TIMEOUT_MS, Open
@@ -15,6 +17,7 @@ from tests.proxy import Proxy
 from tests.tab import open_tab
 
 LARGE = "x" * 60_000
+FRAME = '42/feed,["frame",'
 
 
 @dataclass
@@ -56,6 +59,34 @@ async def test_a_line_that_was_lost_without_a_word_is_found_out_on_wake_up(
     await expect(page.locator(".rt-banner")).to_be_hidden()
     assert len(watched.sockets) == 2
     await page.close()
+
+
+async def test_an_empty_frame_makes_a_page_ask_where_it_stands(app: App, open_page: Open) -> None:
+    """It says that another epoch began; the page may be in that one already, and lack what came meanwhile."""
+    project = uuid.uuid4().hex[:12]
+    watched = await open_page("/sign-in", "max@northwind.test")
+    page = watched.page
+    begun = asyncio.Event()
+
+    def through(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+
+        def deliver(packet: str | bytes) -> None:
+            if begun.is_set() and isinstance(packet, str) and packet.startswith(FRAME):
+                frame = json.loads(packet.removeprefix(FRAME)[:-1])
+                packet = f"{FRAME}{json.dumps({**frame, 'rows': []})}]"
+            line.send(packet)
+
+        server.on_message(deliver)
+
+    await page.route_web_socket(re.compile("/_event"), through)
+    await page.goto(f"{app.url}/projects/{project}")
+    await attached(page)
+    await post(app, events(project, 1))
+    await expect(page.locator("[data-seq='1']")).to_be_visible()
+    begun.set()
+    await post(app, events(project, 1, 1))
+    await expect(page.locator("[data-seq='2']")).to_be_visible()
 
 
 async def test_a_page_whose_line_is_too_slow_leaves_and_comes_back_by_seq(

@@ -18,7 +18,8 @@ from tests.app import App, until_it_answers
 from tests.e2e.conftest import TIMEOUT_MS, Open
 
 GRACE_S = 5
-SILENT_S = 15
+SILENT_S = 25
+"""15 where the machine has nothing else to do; Engine.IO by itself would take 31."""
 SLACK_S = 40
 """A busy machine's."""
 
@@ -139,16 +140,16 @@ async def test_the_roster_is_right_whatever_becomes_of_the_tabs(app: App, open_p
         await second.open(app.url + path)
         await is_said(ada, "max", "2 tabs$", within_s=SLACK_S)
         second.send(signal.SIGSTOP)
-        await is_said(ada, "max", "1 tab$", within_s=SILENT_S + SLACK_S)
+        await is_said(ada, "max", "1 tab$", within_s=SILENT_S)
         second.send(signal.SIGCONT)
-        await is_said(ada, "max", "2 tabs$", within_s=SILENT_S + SLACK_S)
+        await is_said(ada, "max", "2 tabs$", within_s=SILENT_S)
         assert overheard.came_and_went() == []
 
         second.send(signal.SIGKILL)
-        await is_said(ada, "max", "1 tab$", within_s=SILENT_S + SLACK_S)
+        await is_said(ada, "max", "1 tab$", within_s=SILENT_S)
         assert overheard.came_and_went() == []
         first.send(signal.SIGSTOP)
-        await is_said(ada, "max", "^max, left", within_s=SILENT_S + SLACK_S)
+        await is_said(ada, "max", "^max, left", within_s=SILENT_S)
         [left] = overheard.came_and_went()
         assert left.startswith("-")
         await expect(avatar(ada, "max")).to_have_attribute("data-state", "left")
@@ -188,7 +189,7 @@ async def test_who_types_is_said_and_ends(app: App, open_page: Open) -> None:
     await max_.keyboard.type("lo")
     await expect(line).to_have_text("max is typing…")
     await max_.keyboard.press("Enter")
-    await expect(line).to_be_empty()
+    await expect(line).to_be_empty(timeout=3_500)  # without it, it would take 4 s
     await expect(ada.get_by_role("log")).to_contain_text("max: Hello")
 
 

@@ -79,7 +79,9 @@ async def test_a_busy_connection_gives_a_channel_away(server: AblyServer, monkey
                 await asyncio.gather(*(one.publish(channel, message(sent)) for channel in heard))
                 sent += 1
                 await asyncio.sleep(0.04)
-        wanted = [f"id-{number}" for number in range(sent)]
+        for number in range(sent, sent + 20):
+            await asyncio.gather(*(one.publish(channel, message(number)) for channel in heard))
+        wanted = [f"id-{number}" for number in range(sent + 20)]
         await until(
             lambda: all(sorted(set(callback.ids), key=callback.ids.index) == wanted for callback in heard.values())
         )

@@ -40,7 +40,7 @@ def server(program: str) -> Iterator[Valkey]:
 
 @pytest.fixture
 async def ada(server: Valkey) -> AsyncIterator[RedisProvider]:
-    """A connected client whose presence is believed in for 1.5 s."""
+    """A connected client whose presence is believed in for 8 s."""
     provider = RedisProvider(server.url, lease_s=8)
     await provider.connect("ada")
     yield provider

@@ -11,7 +11,8 @@ import reflex as rx
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
-from realtime_ui.core.messages import Message
+from realtime_ui.core.messages import Head, Message
+from realtime_ui.hub.subscribe import Page
 from realtime_ui.hub.watched import Frame
 from realtime_ui.states import sinks as module
 from realtime_ui.states.channel import ChannelState
@@ -44,6 +45,21 @@ def messages(*seqs: int, epoch: str = "e") -> list[Message]:
 def frame(*seqs: int, epoch: str = "e") -> Frame:
     """A frame of them."""
     return Frame(TENANT, CHANNEL, epoch, tuple(messages(*seqs, epoch=epoch)))
+
+
+def page(*seqs: int, epoch: str = "e", more: bool = False) -> Page:
+    """A page of them; with `more`, the log goes on after it."""
+    return Page(
+        Head(epoch, 1, max(seqs, default=0) + more), min(seqs, default=1) - 1, False, messages(*seqs, epoch=epoch)
+    )
+
+
+async def heard_are(*seqs: int) -> None:
+    """Wait until the state has heard so many, and see that they are these."""
+    async with asyncio.timeout(60):
+        while sum(map(len, heard)) < len(seqs):
+            await asyncio.sleep(0)
+    assert [seq for batch in heard for seq in batch] == list(seqs)
 
 
 def test_subscribing_declares_a_channel_and_unsubscribing_none() -> None:
@@ -113,25 +129,65 @@ async def test_a_state_hears_pages_and_frames_once_and_in_order(sinks: StateSink
     sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
     assert sink is not None
     sink(frame(5, 6))
-    sink.catch_up(messages(1, 2, 3), live=False)
+    sink.catch_up(page(1, 2, 3, more=True))
     sink(frame(7))
-    sink.catch_up(messages(4, 5), live=True)
+    sink.catch_up(page(4, 5))
     sink(frame(8))
-    async with asyncio.timeout(5):
-        while sum(map(len, heard)) < 8:
-            await asyncio.sleep(0)
-    assert [seq for batch in heard for seq in batch] == list(range(1, 9))
+    await heard_are(1, 2, 3, 4, 5, 6, 7, 8)
 
 
 async def test_a_state_hears_a_restored_log_from_where_its_tab_begins_again(sinks: StateSinks) -> None:
     """Another epoch counts anew, below what was heard before."""
     sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
     assert sink is not None
-    sink.catch_up(messages(8, 9), live=True)
+    sink.catch_up(page(8, 9))
     sink(frame(epoch="f"))
-    sink.catch_up(messages(3, 4, epoch="f"), live=True)
+    sink.catch_up(page(3, 4, epoch="f"))
     sink(frame(4, 5, epoch="f"))
-    async with asyncio.timeout(5):
-        while sum(map(len, heard)) < 5:
-            await asyncio.sleep(0)
-    assert [seq for batch in heard for seq in batch] == [8, 9, 3, 4, 5]
+    await heard_are(8, 9, 3, 4, 5)
+
+
+async def test_what_comes_of_a_restored_log_before_its_tab_asked_waits_for_the_page(sinks: StateSinks) -> None:
+    """Else the page's first ones would be passed over as old."""
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    sink.catch_up(page(8, 9))
+    sink(frame(epoch="f"))
+    sink(frame(5, epoch="f"))
+    sink.catch_up(page(3, 4, 5, epoch="f"))
+    sink(frame(6, epoch="f"))
+    await heard_are(8, 9, 3, 4, 5, 6)
+
+
+async def test_what_waits_of_a_log_before_it_was_restored_is_void(sinks: StateSinks) -> None:
+    """Also what comes of it late."""
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    sink(frame(5, 6))
+    sink.catch_up(page(4, 5, 6, epoch="f"))
+    sink(frame(7))
+    sink(frame(7, epoch="f"))
+    await heard_are(4, 5, 6, 7)
+
+
+async def test_what_a_tab_was_shown_before_it_asked_again_comes_before_the_page(sinks: StateSinks) -> None:
+    """Its first question was not answered, but it is in the room."""
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    sink(frame(6))
+    sink.catch_up(page(7))
+    sink(frame(7, 8))
+    await heard_are(6, 7, 8)
+
+
+async def test_a_state_hears_a_channels_first_event(sinks: StateSinks) -> None:
+    """Whether it comes before the empty page or after it."""
+    for early in (True, False):
+        heard.clear()
+        sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+        assert sink is not None
+        if early:
+            sink(frame(1))
+        sink.catch_up(page(epoch=""))
+        sink(frame(1, 2))
+        await heard_are(1, 2)

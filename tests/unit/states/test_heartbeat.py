@@ -11,7 +11,7 @@ from realtime_ui.states import sinks as module
 from realtime_ui.states.channel import ChannelState
 from realtime_ui.states.heartbeat import HeartbeatState
 from realtime_ui.states.sinks import StateSinks, has_hooks
-from tests.unit.states.test_channel import FakeApp, frame, messages
+from tests.unit.states.test_channel import FakeApp, frame, page
 
 CHANNEL = ChannelName.parse("project:x")
 heard: list[str] = []
@@ -87,7 +87,7 @@ async def test_silence_calls_the_hook_and_nothing_else(sinks: StateSinks) -> Non
     sink = await sinks("tab", Worried.get_full_name(), CHANNEL)
     assert sink is not None
     assert not sink.wants_messages
-    sink.catch_up(messages(1), live=True)
+    sink.catch_up(page(1))
     sink.timed_out()
     sink.timed_out()
     await settled(1)
@@ -99,7 +99,7 @@ async def test_one_class_can_have_both(sinks: StateSinks) -> None:
     sink = await sinks("tab", Both.get_full_name(), CHANNEL)
     assert sink is not None
     assert sink.wants_messages
-    sink.catch_up(messages(1), live=True)
+    sink.catch_up(page(1))
     sink(frame(2))
     await settled(2)
     sink.timed_out()
