@@ -18,6 +18,7 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.events.wire import Notice, Signer, parse_wire_channel, wire_channel
+from realtime_ui.hub.subscribe import LogReader
 from realtime_ui.hub.watched import Frame, Sink, Watched
 from realtime_ui.persistence.event_log import ChannelKey
 from realtime_ui.providers.base import RealtimeProvider, Unsubscribe, WireMessage
@@ -30,21 +31,11 @@ ATTACH_PATIENCE_S = 0.25
 """How long whoever watches waits for the wire, in s; then rows come from the log until it is there."""
 
 
-class LogReader(Protocol):
+class HeadsReader(LogReader, Protocol):
     """What the hub needs of the log."""
-
-    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
-        """Where a channel stands."""
-        ...
 
     async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
         """Where several channels stand."""
-        ...
-
-    async def read(
-        self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
-    ) -> list[Message]:
-        """A page of a channel, oldest first."""
         ...
 
 
@@ -64,7 +55,7 @@ class RealtimeHub:
 
     def __init__(
         self,
-        log: LogReader,
+        log: HeadsReader,
         provider: RealtimeProvider,
         signer: Signer,
         clock: Clock,

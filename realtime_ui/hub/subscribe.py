@@ -63,7 +63,7 @@ class SubscribeRequest:
 
 
 class LogReader(Protocol):
-    """What tabs and streams need of the log."""
+    """What reading a channel needs of the log."""
 
     async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
         """Where a channel stands."""

@@ -98,10 +98,10 @@ class _BatchingSink:
         # A tab shows frames between two of its questions; what it asks for then comes after them.
         self._take([each for each in early if rows and each.seq < rows[0].seq])
         self._take(rows)
-        self._early = [each for each in early if each.seq > self._last]
-        if not page.more:
-            early, self._early = self._early, []
-            self._live = True
+        if page.more:
+            self._early = early
+        else:
+            self._early, self._live = [], True
             self._take(early)
 
     def timed_out(self) -> None:

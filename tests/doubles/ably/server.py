@@ -181,8 +181,9 @@ class AblyServer:
     def detach(self, detaching: bool = True) -> None:
         """Put everyone out of their channels and let nobody attach, or let them in again."""
         self.is_detaching = detaching
-        for connection in list(self.connections) if detaching else ():
-            connection.detach_all()
+        if detaching:
+            for connection in list(self.connections):
+                connection.detach_all()
 
     def outage(self, seconds: float) -> None:
         """Stop listening for so long, then come back on the same port."""
