@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test lint e2e swap unit integration chaos-short bench chaos soak clean
+.PHONY: help run dev demo test test-long lint e2e swap unit integration chaos-short bench chaos soak clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -49,6 +49,9 @@ integration: $(VENV)/.test $(VENDORS)  ## The tests with databases, servers and 
 
 unit: $(VENV)/.test $(VENDORS)  ## The tests of parts, and of what all providers must do
 	$(BIN)/python -m pytest tests/unit tests/conformance
+
+test-long: $(VENV)/.test $(VENDORS) browser  ## The long forms of tests, up to an hour
+	$(BIN)/python -m pytest tests/long
 
 bench: $(VENV)/.test browser  ## Measure against the contenders
 	$(BIN)/python -m bench
