@@ -100,3 +100,29 @@ def require(
         what = f"{action.value} {channel}" if channel else action.value
         raise NotAllowed(f"You may not {what}.", remedy="Ask an admin of your tenant for a role or a key that may.")
     return principal
+
+
+def may_emit(principal: Principal, channel: ChannelName, tenant: uuid.UUID, *, postable: bool) -> bool:
+    """Whether `principal` may put an event on `channel`: by `EMIT`, or by `POST` where the event is `postable`."""
+    if may(principal, Action.EMIT, channel, tenant):
+        return True
+    return postable and may(principal, Action.POST, channel, tenant)
+
+
+def require_emit(principal: Principal, channel: ChannelName, tenant: uuid.UUID, *, postable: bool) -> None:
+    """Like `may_emit`, raising.
+
+    Raises:
+        NotAllowed: they may not.
+    """
+    if may_emit(principal, channel, tenant, postable=postable):
+        return
+    if not postable and may(principal, Action.POST, channel, tenant):
+        raise NotAllowed(
+            f"You may not emit events of this type on {channel}, only post on it.",
+            field="type",
+            remedy="Ask an admin of your tenant, or send a type that the route lists in `posts`.",
+        )
+    raise NotAllowed(
+        f"You may not emit on {channel}.", remedy="Ask an admin of your tenant for a role or a key that may."
+    )

@@ -88,7 +88,7 @@ async def emit(request: Request, caller: Caller) -> JSONResponse:
         with metrics.failed_emits_counted(len(items)):
             runtime.emit_limit.spend(principal.label, len(items))
             events += (_event(item, principal, prefix) for item, prefix in zip(items, prefixes, strict=True))
-        receipts = await runtime.bus.emit_many(events)
+        receipts = await runtime.bus.emit_many_as(principal, events)
     except RealtimeError as error:
         _log(metrics.outcome_of(error), len(items), events, reason=error.detail)
         raise

@@ -5,11 +5,14 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
+from realtime_ui.access.policy import require_emit
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, InvalidEvent
 from realtime_ui.core.messages import Ephemeral, Event, Json, Message, Placement, Receipt
+from realtime_ui.core.principals import Principal
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.routes import Routes, Routing
 from realtime_ui.persistence.event_log import EventLog
@@ -66,7 +69,7 @@ class EventBus:
         id: str | None = None,
         emitted_by: str = "app",
     ) -> Receipt:
-        """Store one event and show it on its channels.
+        """Store one event and show it on its channels. Checks no permission: see `emit_as`.
 
         Args:
             type: such as `project.updated`.
@@ -88,16 +91,69 @@ class EventBus:
 
         Ephemeral ones among them are shown after the rest is stored.
         """
+        with metrics.failed_emits_counted(len(events)):
+            routed = self._resolve(events)
+        return await self._emit(routed)
+
+    async def emit_as(
+        self,
+        principal: Principal,
+        type: str,
+        payload: Mapping[str, Json],
+        *,
+        id: str | None = None,
+        chosen_by_app: bool = False,
+    ) -> Receipt:
+        """Like `emit`, in the principal's tenant and name, if they may emit it on every channel that its route gives.
+
+        Args:
+            principal: who emits.
+            type: such as `session.message`.
+            payload: a JSON object that names the ids its route needs.
+            id: the caller's own id, under which a repeat is stored once; made when None.
+            chosen_by_app: whether the app's code chose the type, as in a handler; else the principal did, and
+                somebody who may only post is bound to the types that the route lists in `posts`.
+
+        Raises:
+            NotAllowed: they may not, on one of the channels; nothing was stored.
+            InvalidEvent, Conflict, DatabaseUnavailable: as `emit`.
+        """
+        with metrics.failed_emits_counted(1):
+            event = Event.create(type, payload, principal.tenant, id=id, emitted_by=principal.label)
+        return (await self.emit_many_as(principal, [event], chosen_by_app=chosen_by_app))[0]
+
+    async def emit_many_as(
+        self, principal: Principal, events: Sequence[Event], *, chosen_by_app: bool = False
+    ) -> list[Receipt]:
+        """Like `emit_many`, as `emit_as` does for one: every channel of every event is checked before any is stored.
+
+        Events are stored under the principal's name, whatever their `emitted_by` says.
+        """
+        with metrics.failed_emits_counted(len(events)):
+            routed = self._resolve(
+                [
+                    event if event.emitted_by == principal.label else replace(event, emitted_by=principal.label)
+                    for event in events
+                ]
+            )
+            for event, routing in routed:
+                for channel in routing.channels:
+                    require_emit(principal, channel, event.tenant, postable=chosen_by_app or routing.postable)
+        return await self._emit(routed)
+
+    def _resolve(self, events: Sequence[Event]) -> list[tuple[Event, Routing]]:
         if not events:
             raise InvalidEvent("The list is empty.", remedy="Send at least one event.")
         prefixes = [f"[{number}]." if len(events) > 1 else "" for number in range(len(events))]
-        with metrics.failed_emits_counted(len(events)):
-            routed = [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
+        return [(event, self._routes.resolve(event, prefix=p)) for event, p in zip(events, prefixes, strict=True)]
+
+    async def _emit(self, routed: Sequence[tuple[Event, Routing]]) -> list[Receipt]:
+        with metrics.failed_emits_counted(len(routed)):
             durable = [(event, routing.channels) for event, routing in routed if routing.durable]
             stored = await self._store(durable) if durable else {}
         self._bridge.publish(_ephemeral(routed))
         receipts = [_receipt(event, routing, stored) for event, routing in routed]
-        fresh = {receipt.id: event for receipt, event in zip(receipts, events, strict=True) if not receipt.duplicate}
+        fresh = {event.id: event for receipt, (event, _) in zip(receipts, routed, strict=True) if not receipt.duplicate}
         duplicates = sum(receipt.duplicate for receipt in receipts)
         metrics.EMITS.labels("ephemeral").inc(len(routed) - len(durable))
         metrics.EMITS.labels("duplicate").inc(duplicates)

@@ -13,7 +13,8 @@ class Route:
     """Events whose type begins with `prefix` go to the channel `channel:{payload[id_field]}`.
 
     With `durable` false they are ephemeral: shown now or never, and not in the log. `needs` are further
-    fields that the payload must have.
+    fields that the payload must have. `posts` are the types that a person who may only post on the channel may
+    choose; all others take somebody who may emit, or the app's own code.
     """
 
     prefix: str
@@ -21,13 +22,14 @@ class Route:
     id_field: str
     durable: bool = True
     needs: tuple[str, ...] = ()
+    posts: tuple[str, ...] = ()
 
 
 DEFAULT_ROUTES: tuple[Route, ...] = (
     # A message that is being written, chunk by chunk; the `session.message` with its messageId ends it.
     Route("session.message.delta", ChannelType.SESSION, "sessionId", durable=False, needs=("messageId", "index")),
     Route("project.", ChannelType.PROJECT, "projectId"),
-    Route("session.", ChannelType.SESSION, "sessionId"),
+    Route("session.", ChannelType.SESSION, "sessionId", posts=("session.message",)),
     Route("obligation.", ChannelType.SESSION, "sessionId"),
     Route("organization.", ChannelType.ORGANIZATION, "organizationId"),
     Route("user.", ChannelType.USER, "userId"),
@@ -38,10 +40,11 @@ DEFAULT_ROUTES: tuple[Route, ...] = (
 # Beside its own channel, an event goes to that of the organization it names.
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The channels an event goes to, its own first, and whether the log takes it."""
+    """The channels an event goes to, its own first, whether the log takes it, and whether its type can be posted."""
 
     channels: tuple[ChannelName, ...]
     durable: bool
+    postable: bool
 
 
 ALSO = Route("", ChannelType.ORGANIZATION, "organizationId")
@@ -85,7 +88,7 @@ class Routes:
         channels = [_channel(route, event, prefix)]
         if ALSO.id_field in event.payload and route.channel is not ALSO.channel:
             channels.append(_channel(ALSO, event, prefix))
-        return Routing(tuple(channels), route.durable)
+        return Routing(tuple(channels), route.durable, event.type in route.posts)
 
 
 def _channel(route: Route, event: Event, prefix: str) -> ChannelName:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import reflex as rx
 
-from realtime_ui.access.policy import Action, require
+from realtime_ui.access.policy import known
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Json, Message, Receipt
 from realtime_ui.runtime import current
@@ -45,21 +45,20 @@ class _Subscription:
         self.channel = ""
 
     async def publish(self, type: str, payload: Mapping[str, Json], *, id: str | None = None) -> Receipt:
-        """Emit an event as the signed-in person, through the bus like any other.
+        """Emit an event as the signed-in person, who must be allowed to post on every channel that it goes to.
 
         Args:
-            type: such as `session.message`.
+            type: such as `session.message`. This handler chooses it, not the browser.
             payload: names the ids its route needs.
             id: an own id, under which a repeat is stored once.
 
         Raises:
-            NotAuthenticated, NotAllowed: nobody is signed in, or they may not post on the watched channel.
+            NotAuthenticated, NotAllowed: nobody is signed in, or they may not post on one of its channels.
             InvalidEvent, Conflict, DatabaseUnavailable: as `EventBus.emit`.
         """
         assert isinstance(self, rx.State)
-        channel = ChannelName.parse(self.channel)
-        person = require(await person_of(self), Action.POST, channel)
-        return await current().bus.emit(type, payload, person.tenant, id=id, emitted_by=person.label)
+        person = known(await person_of(self))
+        return await current().bus.emit_as(person, type, payload, id=id, chosen_by_app=True)
 
 
 class ChannelState(_Subscription, rx.State, mixin=True):

@@ -4,17 +4,22 @@ import asyncio
 import uuid
 
 import pytest
+import reflex as rx
+import sqlalchemy as sa
 from socketio import AsyncServer
 
-from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.errors import Conflict, InvalidEvent
+from realtime_ui.core.channels import ChannelName, ChannelType
+from realtime_ui.core.errors import Conflict, InvalidEvent, NotAllowed
 from realtime_ui.core.messages import Event
+from realtime_ui.core.principals import ApiKey, Person, Role, Scope
+from realtime_ui.events.routes import Route
 from realtime_ui.events.wire import wire_channel
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.group_writer import Entry
 from realtime_ui.providers.base import WireMessage
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
+from realtime_ui.states import channel as channel_states
 from tests.clock import ManualClock
 from tests.conftest import no_sink
 from tests.waiting import until
@@ -189,3 +194,93 @@ async def test_a_list_may_hold_both_kinds(runtime: Runtime) -> None:
         await runtime.bus.emit_many([chunk, event("session.message", "f", sessionId="s", text="other")])
     await asyncio.sleep(0.05)
     assert len(frames) == 2
+
+
+ADA = Person(uuid.UUID(int=7), TENANT, "Northwind", "Ada", "ada@northwind.test", Role.MEMBER, uuid.UUID(int=9))
+ADMIN = Person(uuid.UUID(int=6), TENANT, "Northwind", "Eve", "eve@northwind.test", Role.ADMIN, uuid.UUID(int=9))
+BOT = ApiKey(uuid.UUID(int=8), TENANT, "bot", frozenset({Scope.EMIT}))
+READER = ApiKey(uuid.UUID(int=8), TENANT, "reader", frozenset({Scope.READ}))
+
+
+class Desk(channel_states.ChannelState, rx.State):
+    """Watches a project."""
+
+
+NOT_FOR_MEMBERS = [
+    ("system.notice", {"name": "status"}),
+    ("user.notified", {"userId": "somebody-else"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "payload"), NOT_FOR_MEMBERS)
+async def test_a_member_publishes_only_where_they_may_post(
+    runtime: Runtime, kind: str, payload: dict[str, object]
+) -> None:
+    """Whatever type the app's code chose: every channel that the route gives is checked, and nothing is stored."""
+    with pytest.raises(NotAllowed):
+        await runtime.bus.emit_as(ADA, kind, payload, chosen_by_app=True)
+    assert await stored_rows(runtime) == 0
+
+
+async def test_watching_a_channel_gives_no_right_to_publish_on_others(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member's state that watches a project publishes there, and not on the system's channels."""
+
+    async def member(state: rx.State) -> Person:
+        return ADA
+
+    monkeypatch.setattr(channel_states, "person_of", member)
+    state = Desk()
+    state.subscribe("project:desk")
+    with pytest.raises(NotAllowed):
+        await state.publish("system.notice", {"name": "status"})
+    assert await stored_rows(runtime) == 0
+    await state.publish("project.noted", {"projectId": "desk"})
+    assert await stored_rows(runtime) == 1
+
+
+async def test_one_forbidden_channel_keeps_the_event_off_the_others(settings: Settings) -> None:
+    """Of an event for two channels, and of a list: all or nothing."""
+    audit = Route("project.audit.", ChannelType.SYSTEM, "projectId")
+    async with Runtime(settings, AsyncServer(async_mode="asgi"), no_sink, routes=[audit]) as runtime:
+        with pytest.raises(NotAllowed):
+            await runtime.bus.emit_as(
+                ADA, "project.audit.done", {"projectId": "x", "organizationId": "o"}, chosen_by_app=True
+            )
+        allowed = Event.create("session.message", {"sessionId": "s"}, TENANT, emitted_by=ADA.label)
+        forbidden = Event.create("system.notice", {"name": "status"}, TENANT, emitted_by=ADA.label)
+        elsewhere = Event.create("session.message", {"sessionId": "s"}, uuid.UUID(int=2), emitted_by=ADA.label)
+        for other in (forbidden, elsewhere):
+            with pytest.raises(NotAllowed):
+                await runtime.bus.emit_many_as(ADA, [allowed, other])
+        assert await stored_rows(runtime) == 0
+
+
+async def test_a_member_chooses_only_types_that_a_route_lets_people_post(runtime: Runtime) -> None:
+    """A message, but not the change of a project's fields, which a handler of the app may make for them."""
+    with pytest.raises(NotAllowed) as caught:
+        await runtime.bus.emit_as(ADA, "project.updated", {"projectId": "x", "changes": {"budget": 1}})
+    assert caught.value.field == "type"
+    assert await stored_rows(runtime) == 0
+    await runtime.bus.emit_as(ADA, "session.message", {"sessionId": "s"})
+    await runtime.bus.emit_as(ADA, "project.updated", {"projectId": "x"}, chosen_by_app=True)
+    assert await stored_rows(runtime) == 2
+
+
+async def test_admins_and_emitting_keys_emit_anything_in_their_tenant(runtime: Runtime) -> None:
+    """Under their own name, whatever the event says of its emitter; a reading key emits nothing."""
+    await runtime.bus.emit_as(ADMIN, "system.notice", {"name": "status"})
+    event = Event.create("system.notice", {"name": "status"}, TENANT, emitted_by="person:somebody")
+    await runtime.bus.emit_many_as(BOT, [event])
+    with pytest.raises(NotAllowed):
+        await runtime.bus.emit_many_as(READER, [event])
+    async with runtime.database.single() as connection:
+        rows = await connection.execute(sa.text("SELECT emitted_by FROM realtime_events_log ORDER BY seq"))
+        assert list(rows.scalars()) == [ADMIN.label, BOT.label]
+
+
+async def stored_rows(runtime: Runtime) -> int:
+    """How many messages the log has."""
+    async with runtime.database.single() as connection:
+        return int((await connection.execute(sa.text("SELECT count(*) FROM realtime_events_log"))).scalar_one())
