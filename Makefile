@@ -17,7 +17,7 @@ dev: $(VENV)/.run  ## Start it for building pages: reloads, two ports
 demo: $(VENV)/.run  ## Send lifelike traffic (REALTIME_API_KEY)
 	$(BIN)/python -m realtime_ui demo
 
-test: lint browser  ## Check everything: lint, types, walls, all tests
+test: lint browser redis  ## Check everything: lint, types, walls, all tests
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target e2e integration chaos-short swap unit  # they mostly wait
 
 lint: $(VENV)/.test
@@ -29,6 +29,10 @@ lint: $(VENV)/.test
 .PHONY: browser
 browser: $(VENV)/.test
 	$(BIN)/python -m tests.chromium
+
+.PHONY: redis
+redis: $(VENV)/.test
+	$(BIN)/python -m tests.valkey
 
 VENDORS := tests/vendors/node_modules/.installed
 $(VENDORS): tests/vendors/package.json tests/vendors/bun.lock $(VENV)/.test
@@ -44,10 +48,10 @@ swap: $(VENV)/.test browser  ## The same page on every provider, and while each 
 chaos-short: $(VENV)/.test browser  ## The chaos run and the soak in their short forms
 	$(BIN)/python -m pytest tests/chaos
 
-integration: $(VENV)/.test $(VENDORS)  ## The tests with databases, servers and processes
+integration: $(VENV)/.test redis $(VENDORS)  ## The tests with databases, servers and processes
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/integration
 
-unit: $(VENV)/.test $(VENDORS)  ## The tests of parts, and of what all providers must do
+unit: $(VENV)/.test redis $(VENDORS)  ## The tests of parts, and of what all providers must do
 	$(BIN)/python -m pytest tests/unit tests/conformance
 
 test-long: $(VENV)/.test $(VENDORS) browser  ## The long forms of tests, up to an hour

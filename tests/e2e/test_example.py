@@ -78,4 +78,4 @@ async def test_the_example_knows_who_is_there(app: App, board: Process, open_pag
     for each in (page, other):
         await expect(each.get_by_text("2 here: ada, max")).to_be_visible()
     await other.close()
-    await expect(page.get_by_text("1 here: max")).to_be_visible(timeout=10_000)
+    await expect(page.get_by_text("1 here: max")).to_be_visible()

@@ -20,8 +20,6 @@ from tests.e2e.conftest import Open
 from tests.services import KINDS, PROVIDERS, Service, service
 
 OUTAGE_S = 20
-NOTICED_MS = 30_000
-HEALED_MS = 45_000
 
 
 @dataclass
@@ -114,15 +112,15 @@ async def test_a_provider_that_is_away_for_20_s_costs_nobody_a_message(
         here.service.network.cut()
         await here.service.kill()
         streaming = asyncio.create_task(stream(OUTAGE_S))
-        await expect(banner).to_contain_text("Messages between servers are slow", timeout=NOTICED_MS)
+        await expect(banner).to_contain_text("Messages between servers are slow")
         await expect(page.locator(f"[data-seq='{sent}']")).to_be_visible()
         await expect(health.get_by_role("alert")).to_contain_text("The provider is in trouble since")
         await streaming
         await here.service.start()
         here.service.network.restore()
         await stream(2)
-        await expect(banner).to_be_hidden(timeout=HEALED_MS)
-        await expect(health.get_by_text("The provider was last in trouble at")).to_be_visible(timeout=HEALED_MS)
+        await expect(banner).to_be_hidden()
+        await expect(health.get_by_text("The provider was last in trouble at")).to_be_visible()
         await stream(2)
         await expect(page.locator(f"[data-seq='{sent}']")).to_be_visible()
         seqs = await rows(page)

@@ -77,7 +77,7 @@ async def test_two_machines_behind_nginx_are_one_house(house: House) -> None:
         await tab.sub(CHANNEL)
         for _ in range(3):
             seq = await house.emit()
-            async with asyncio.timeout(20):  # a buffered stream would wait for more
+            async with asyncio.timeout(60):  # a buffered stream would wait for more
                 await listener.until(lambda seq=seq: seq in listener.seqs(CHANNEL))
                 await tab.until(lambda seq=seq: seq in tab.seqs(CHANNEL))
     first, second = house.machines

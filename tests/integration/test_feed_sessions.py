@@ -47,7 +47,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
         config = uvicorn.Config(guard, port=int(stage.url.rpartition(":")[2]), log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.started:
                 await asyncio.sleep(0.01)
         yield stage
@@ -59,15 +59,11 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
             left.cancel()
 
 
-async def ended(stage: Stage, gone: asyncio.Event) -> bool:
-    """Whether a feed ends when the next look is due."""
+async def ended(stage: Stage, gone: asyncio.Event) -> None:
+    """Wait for the end of a feed, which comes when its session is next checked."""
     await stage.clock.advance(SESSIONS_INTERVAL_S + 1)
-    try:
-        async with asyncio.timeout(3):
-            await gone.wait()
-    except TimeoutError:
-        return False
-    return True
+    async with asyncio.timeout(60):
+        await gone.wait()
 
 
 async def test_a_session_that_ended_elsewhere_ends_its_feed(stage: Stage) -> None:
@@ -76,10 +72,11 @@ async def test_a_session_that_ended_elsewhere_ends_its_feed(stage: Stage) -> Non
         gone = asyncio.Event()
         tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
         assert (await tab.sub("project:x"))["ok"]
-        assert not await ended(stage, gone)
+        await stage.clock.advance(SESSIONS_INTERVAL_S + 1)
+        assert (await tab.call("echo"))["ok"]
         async with stage.runtime.database.single() as connection:
             await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
-        assert await ended(stage, gone)
+        await ended(stage, gone)
 
 
 async def test_a_new_role_begins_with_a_new_feed(stage: Stage) -> None:
@@ -90,4 +87,4 @@ async def test_a_new_role_begins_with_a_new_feed(stage: Stage) -> None:
         tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
         assert (await tab.sub("system:jobs"))["ok"]
         await stage.become(Role.MEMBER)
-        assert await ended(stage, gone)
+        await ended(stage, gone)

@@ -136,7 +136,7 @@ async def test_an_inbound_channel_is_recorded_when_nobody_watches_and_others_are
     assert await one.channels.inbound() == {KEY}
     await until(lambda: listeners() == 2)
     await page.publish(name, WireMessage("theirs", "project.updated", {"n": 1}, 1, "page"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await one.log.read(TENANT, CHANNEL, limit=10):
             await asyncio.sleep(0.02)
     await other.channels.set_inbound(TENANT, CHANNEL, False)

@@ -54,7 +54,7 @@ async def key(runtime: Runtime, scopes: frozenset[Scope], tenant: str = "Northwi
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until something holds that must come to hold."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.1)
 

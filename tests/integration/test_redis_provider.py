@@ -28,7 +28,7 @@ MESSAGE = WireMessage("id-1", "project.updated", {"n": 1}, 1_700_000_000_000, "a
 @pytest.fixture(params=valkey.SERVERS)
 def program(request: pytest.FixtureRequest) -> str:
     """Each server's program."""
-    return valkey.program(request.param)
+    return valkey.SERVERS[request.param]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def ada(server: Valkey) -> AsyncIterator[RedisProvider]:
     await provider.disconnect()
 
 
-async def until(client: RealtimeProvider, status: ConnectionStatus, seconds: float = 10) -> None:
+async def until(client: RealtimeProvider, status: ConnectionStatus, seconds: float = 60) -> None:
     """Wait for a status."""
     async with asyncio.timeout(seconds):
         while client.status is not status:
@@ -164,7 +164,7 @@ async def test_what_a_users_rights_do_not_cover_is_refused(ada: RedisProvider, s
         assert limited.error is None
         redis.execute_command("ACL", "DELUSER", "app")
     await until(limited, ConnectionStatus.DISCONNECTED)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not isinstance(limited.error, ProviderRefused):
             await asyncio.sleep(0.02)
     await limited.disconnect()
@@ -198,7 +198,7 @@ async def test_many_publishers_do_not_wait_for_one_another(ada: RedisProvider, s
         await ada.subscribe(channel, hear)
     messages = [WireMessage(str(n), "x", "y" * 2000, 0, "ada") for n in range(20)]
     await asyncio.gather(*(ada.publish(channel, *messages) for channel in channels))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await done.wait()
     assert all(heard[channel] == [str(n) for n in range(20)] for channel in channels)
 
@@ -226,7 +226,7 @@ async def test_what_is_none_of_ours_on_a_channel_is_passed_over(
         for junk in (b"\xff\xfe", b"[]", b"{}", b'"text"', b'{"id": 1}'):
             redis.publish(f"realtime-ui:wire:{CHANNEL}", junk)
     await ada.publish(CHANNEL, MESSAGE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await heard.get()).id == MESSAGE.id
     assert caplog.text.count("none of ours") == 5
 

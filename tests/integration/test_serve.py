@@ -56,7 +56,7 @@ async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_i
         family = psutil.Process(own_process.pid).children(recursive=True)
         assert own_process.end(signal.SIGTERM) < 30
     await tab.client.disconnect()
-    _, alive = psutil.wait_procs(family, timeout=1)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
     data = Path(own_process.environment["DATA_DIR"])
     assert not (data / "postgres" / "postmaster.pid").exists()
@@ -147,13 +147,13 @@ def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(ow
     own_process.start()
     worker, postmaster = worker_of(own_process), postmaster_of(own_process)
     own_process.end(signal.SIGKILL)
-    _, alive = psutil.wait_procs([worker], timeout=5)
+    _, alive = psutil.wait_procs([worker], timeout=60)
     assert not alive
     assert postmaster.is_running()
     own_process.start()
     assert postmaster_of(own_process).pid == postmaster.pid
     assert own_process.end() < 30
-    _, alive = psutil.wait_procs([postmaster], timeout=5)
+    _, alive = psutil.wait_procs([postmaster], timeout=60)
     assert not alive
 
 

@@ -68,9 +68,9 @@ async def stopped_reader(app: App, cookie: str) -> AsyncIterator[StoppedReader]:
         ping_interval=None,
         close_timeout=1,
     ) as line:
-        await line.recv()
         await line.send("40/feed,")
-        assert str(await line.recv()).startswith("40/feed")
+        while not str(await line.recv()).startswith("40/feed"):
+            pass
         yield StoppedReader(line)
 
 
@@ -109,8 +109,9 @@ async def test_a_stopped_reader_leaves_its_rooms_and_comes_back_by_seq_when_it_h
         async for kind, data in stopped.packets():
             if kind == "behind":
                 break
-            seqs += [row["seq"] for row in data["rows"]]
-            answer["epoch"] = data["epoch"]
+            if kind == "frame":  # beats and notices of health come between them
+                seqs += [row["seq"] for row in data["rows"]]
+                answer["epoch"] = data["epoch"]
         assert seqs == list(range(1, len(seqs) + 1))
         assert len(seqs) < sent
         more = True

@@ -13,7 +13,7 @@ from tests.integration.test_tokens import LOAD
 from tests.integration.test_workers import ADA, CHANNEL, seq_of_one_more
 from tests.services import service
 from tests.tab import open_tab
-from tests.valkey import Valkey, program
+from tests.valkey import SERVERS, Valkey
 
 
 async def test_a_start_without_redis_serves_from_the_log_until_it_is_there(app: App) -> None:
@@ -54,7 +54,7 @@ async def test_a_start_without_the_provider_serves_from_the_log_until_it_is_ther
                 await tab.until(lambda: seq in tab.seqs(CHANNEL))
                 assert (await http.get(f"{own.url}/api/ready")).json()["away"] == ["provider"]
                 await away.start()
-                async with asyncio.timeout(45):
+                async with asyncio.timeout(60):
                     while (await http.get(f"{own.url}/api/ready")).json()["away"]:
                         await asyncio.sleep(0.1)
         finally:
@@ -86,7 +86,7 @@ async def test_a_key_that_is_refused_or_none_ends_the_start_in_one_sentence(
 
 def test_a_redis_that_refuses_us_ends_the_start_in_one_sentence(tmp_path: Path) -> None:
     """Which names the setting, and not the password."""
-    with Valkey.running(program("valkey"), "--requirepass", "right", password="right") as server:
+    with Valkey.running(SERVERS["valkey"], "--requirepass", "right", password="right") as server:
         url = f"redis://:another-word@127.0.0.1:{server.port}"
         done = run(REALTIME_PROVIDER="redis", REDIS_URL=url, PORT=str(free_port()), DATA_DIR=str(tmp_path))
     assert done.returncode == 1

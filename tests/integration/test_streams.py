@@ -45,7 +45,7 @@ class Open:
     async def over(self) -> bool:
         """Whether it ends now."""
         assert self.task is not None
-        done, _ = await asyncio.wait({self.task}, timeout=2)
+        done, _ = await asyncio.wait({self.task}, timeout=60)
         return bool(done)
 
 
@@ -104,7 +104,7 @@ class Stage:
 
     async def until(self, condition: Any) -> None:
         """Wait until `condition()` holds."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.01)
 

@@ -68,7 +68,7 @@ class Collector:
 
     async def has(self, name: str) -> Span:
         """The first span whose name holds this, waited for."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for span in self.spans:
                     if name in span.name:

@@ -90,7 +90,7 @@ async def test_a_tab_of_a_killed_worker_keeps_its_state_at_another(pair: App) ->
         await tab.until(lambda: "Northwind" in str(tab.updates))
         dead = worker_of(tab, pair)
         dead.send_signal(signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await tab.client.wait()
         await asyncio.to_thread(pair.emit, EVENT)
         back = await stack.enter_async_context(again(tab, pair.url, cookie))
@@ -108,7 +108,7 @@ async def test_a_duplicated_tab_gets_a_state_of_its_own_at_any_worker(pair: App)
     async with AsyncExitStack() as stack:
         tab = await stack.enter_async_context(open_tab(pair.url, cookie))
         at: Counter[int] = Counter()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(at) < 2:
                 duplicate = await stack.enter_async_context(again(tab, pair.url, cookie))
                 assert duplicate.token != tab.token
@@ -164,7 +164,7 @@ async def test_feeds_go_on_while_redis_is_away(pair: App, valkey: Valkey, fault:
             await tab.sub(CHANNEL)
         take_away()
         for tab in tabs:
-            await tab.until(lambda tab=tab: tab.health and tab.health[-1]["degraded"] == ["provider"])
+            await tab.until(lambda tab=tab: tab.health and "provider" in tab.health[-1]["degraded"])
         tabs.append(await stack.enter_async_context(open_tab(pair.url, cookie, page="/")))
         await tabs[-1].sub(CHANNEL)
         seq = await seq_of_one_more(pair)
@@ -211,7 +211,7 @@ async def test_presence_is_one_across_workers_and_outlives_one(pair: App) -> Non
     """Both see both; after one worker was killed and its tab is back, nobody is doubled and nobody missing."""
     async with AsyncExitStack() as stack:
         ada, _ = await at_both(stack, pair, pair.cookie(ADA))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 max_ = await stack.enter_async_context(open_tab(pair.url, pair.cookie(MAX)))
                 if worker_of(max_, pair).pid != worker_of(ada, pair).pid:
@@ -220,7 +220,7 @@ async def test_presence_is_one_across_workers_and_outlives_one(pair: App) -> Non
         await until_people(ada, {"ada": 1, "max": 1})
         await until_people(max_, {"ada": 1, "max": 1})
         worker_of(max_, pair).send_signal(signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await max_.client.wait()
         back = await stack.enter_async_context(again(max_, pair.url, pair.cookie(MAX)))
         await people_on(back)
@@ -315,7 +315,7 @@ async def test_metrics_are_of_all_workers_whichever_is_asked(pair: App) -> None:
                 await asyncio.sleep(0.2)
 
     async with AsyncExitStack() as stack:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len({worker_of(tab, pair).pid for tab in tabs}) < 2:
                 tabs.append(await stack.enter_async_context(open_tab(pair.url, pair.cookie(ADA))))
         await shown()
@@ -324,7 +324,7 @@ async def test_metrics_are_of_all_workers_whichever_is_asked(pair: App) -> None:
             await seq_of_one_more(pair)
         assert {(await counted(pair, key))[emits] for _ in range(10)} == {before + 10}
         worker_of(tabs[0], pair).send_signal(signal.SIGKILL)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await tabs[0].client.wait()
         await until_both(pair)
         await shown()

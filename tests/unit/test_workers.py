@@ -21,12 +21,12 @@ async def test_a_worker_that_cannot_be_started_leaves_the_others_alone() -> None
         return started[0]
 
     keeping = asyncio.create_task(Workers(2, start, ready, stopping, lambda pid: None, lines.append).keep())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not lines:
             await asyncio.sleep(0.01)
     assert "Worker 2   cannot be started (Cannot allocate memory)" in lines[0]
     assert started[0].returncode is None
     stopping.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await keeping
     assert started[0].returncode is not None

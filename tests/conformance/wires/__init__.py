@@ -10,6 +10,7 @@ from realtime_ui.providers.memory import MemoryNetwork, MemoryProvider
 from tests.conformance.wires.ably import ably
 from tests.conformance.wires.pusher import pusher
 from tests.conformance.wires.redis import redis
+from tests.valkey import SERVERS
 
 
 class Wire(Protocol):
@@ -62,7 +63,6 @@ WIRES: dict[str, Callable[[], AbstractAsyncContextManager[Wire]]] = {
     "memory": memory,
     "ably": ably,
     "pusher": pusher,
-    "valkey": partial(redis, "valkey"),
-    "redis": partial(redis, "redis"),
+    **{name: partial(redis, name) for name in SERVERS},
 }
 """Every wire by name; a third party adds its own and runs the suite."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.redis import RedisProvider
-from tests.valkey import Valkey, program
+from tests.valkey import SERVERS, Valkey
 
 
 class RedisWire:
@@ -32,6 +32,6 @@ class RedisWire:
 
 @asynccontextmanager
 async def redis(name: str) -> AsyncIterator[RedisWire]:
-    """Clients of one server, `valkey` or `redis`."""
-    with Valkey.running(program(name)) as server:
+    """Clients of one of the `SERVERS`."""
+    with Valkey.running(SERVERS[name]) as server:
         yield RedisWire(server)

@@ -92,7 +92,7 @@ class Raw:
 
     async def hear(self) -> tuple[str, Any]:
         """The next frame: its event and its data."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             frame = json.loads(await self.socket.recv())
         return frame["event"], json.loads(frame["data"]) if isinstance(frame["data"], str) else frame["data"]
 

@@ -58,7 +58,7 @@ def sinks(monkeypatch: pytest.MonkeyPatch) -> StateSinks:
 
 async def settled(count: int) -> None:
     """Wait until so much was heard."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(heard) < count:
             await asyncio.sleep(0)
     await asyncio.sleep(0)
