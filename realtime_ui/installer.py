@@ -1,5 +1,6 @@
 """`install(app)`: puts the realtime parts into a Reflex app."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,11 +14,12 @@ from starlette.types import ASGIApp
 from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.components.views import connection_banner
-from realtime_ui.core.logs import configure_logging
+from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import load_settings
+from realtime_ui.states.errors import log_errors
 from realtime_ui.states.presence import PresenceSinks
 from realtime_ui.states.sinks import StateSinks
 from realtime_ui.states.tokens import keep_tokens
@@ -41,10 +43,12 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
 
     _trace_where_asked()
     keep_tokens(app)
+    log_errors(app)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         configure_logging(settings.log_format, settings.log_level)
+        log_loop_errors(asyncio.get_running_loop())
         sinks, presence = StateSinks(app), PresenceSinks(app)
         async with Runtime(settings, server, sinks, routes=routes, sink_for_presence=presence):
             yield

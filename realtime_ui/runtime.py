@@ -17,6 +17,7 @@ from realtime_ui.access.limits import RateLimiter
 from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.logs import report_suppressed
 from realtime_ui.core.messages import Json
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
@@ -259,9 +260,10 @@ class Runtime:
         metrics.PROVIDER_UP.set("provider" not in now.degraded)
 
     async def _keep_gauges(self) -> None:
-        """Set them all the time: another worker may be asked for them."""
+        """Set them all the time, since another worker may be asked for them; and tell what the log left out."""
         while True:
             self.set_gauges()
+            report_suppressed()
             await self._clock.sleep(GAUGES_S)
 
     def _look(self) -> WorkerSample:

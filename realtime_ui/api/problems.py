@@ -72,5 +72,6 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("Unexpected error at %s", request.url.path, exc_info=error)
+    route = request.scope.get("route")  # the path itself is the caller's
+    logger.error("Unexpected error at %s", getattr(route, "path", "an unknown path"), exc_info=error)
     return respond(RealtimeError("The server failed at this request.", remedy="Try again; tell us if it stays."))
