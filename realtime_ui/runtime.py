@@ -45,6 +45,7 @@ from realtime_ui.persistence.health_samples import HealthSampleRepository, Worke
 from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 from realtime_ui.persistence.leases import Lease
 from realtime_ui.persistence.people import PeopleRepository
+from realtime_ui.persistence.readiness import DatabaseCheck
 from realtime_ui.persistence.retention import Retention
 from realtime_ui.providers.base import Capability
 from realtime_ui.providers.factory import create_realtime_client
@@ -167,7 +168,7 @@ class Runtime:
                 seconds=settings.stream_seconds,
             ),
         )
-        self.health = Health(self.database.ping, self.provider, self.hub, self.feed, clock)
+        self.health = Health(DatabaseCheck(self.database), self.provider, self.hub, self.feed, clock)
 
     async def __aenter__(self) -> "Runtime":
         """Start everything, the lowest first."""

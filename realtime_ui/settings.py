@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -44,7 +45,11 @@ class Settings(BaseSettings):
         "127.0.0.1,::1", description="Proxies whose X-Forwarded-For is believed: addresses and networks, with commas."
     )
     data_dir: Path = Field(default_factory=default_data_dir, description="Embedded database and secret key.")
-    database_url: str = Field("", description="postgresql+psycopg://…; empty starts the embedded PostgreSQL.")
+    database_url: str = Field(
+        "",
+        description="postgresql://…, with several hosts as …@A:5432,B:5432/name (the writable one is used);"
+        " empty starts the embedded PostgreSQL.",
+    )
     database_pool: int = Field(10, ge=2, le=100, description="Connections per worker.")
     secret_key: str = Field("", description="Signs messages on the wire; empty: kept in DATA_DIR/secret_key.")
     setup_code: str = Field("", description="Given by the parent to its workers while no person exists.")
@@ -112,13 +117,11 @@ class Settings(BaseSettings):
     @field_validator("database_url", mode="after")
     @classmethod
     def _name_driver(cls, value: str) -> str:
-        """Accept the plain form of the URL that hosting services hand out."""
-        for plain in ("postgresql://", "postgres://"):
-            if value.startswith(plain):
-                return "postgresql+psycopg://" + value.removeprefix(plain)
-        if value and not value.startswith("postgresql+psycopg://"):
+        """Accept libpq's form of the URL, which hosting services hand out, and libpq's list of several hosts."""
+        scheme, separator, rest = value.partition("://")
+        if value and (not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg")):
             raise ValueError("DATABASE_URL must begin with postgresql://; PostgreSQL is the only database.")
-        return value
+        return f"postgresql+psycopg://{_hosts_in_query(rest)}" if value else value
 
     @field_validator("retention_days", mode="after")
     @classmethod
@@ -145,6 +148,21 @@ class Settings(BaseSettings):
     def secret_file(self) -> Path:
         """Where a secret key that nobody set is kept."""
         return self.data_dir / "secret_key"
+
+
+def _hosts_in_query(address: str) -> str:
+    """`user@A:1,B:2/name` as SQLAlchemy has it: `user@/name?host=A,B&port=1,2`. One host stays where it is."""
+    before, _, query = address.partition("?")
+    authority, _, name = before.partition("/")
+    user, at, places = authority.rpartition("@")
+    if "," not in places:
+        return address
+    found = [re.fullmatch(r"\[([^]]+)](?::(\d+))?|([^:]+)(?::(\d+))?", place) for place in places.split(",")]
+    hosts = ",".join(each[1] or each[3] for each in found if each)
+    ports = ",".join(each[2] or each[4] or "5432" for each in found if each)
+    if not all(found):
+        raise ValueError("DATABASE_URL names several hosts, and one of them is not HOST or HOST:PORT.")
+    return f"{user}{at}/{name}?host={hosts}&port={ports}" + (f"&{query}" if query else "")
 
 
 def parse_retention(text: str) -> Mapping[ChannelType, float | None]:

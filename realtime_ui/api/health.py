@@ -23,7 +23,8 @@ class Alive(BaseModel):
 class Database(BaseModel):
     """How the database stands."""
 
-    up: bool
+    up: bool = Field(description="Whether it answers, accepts writes, and is migrated.")
+    error: str = Field(description="Why it is not up, and what to do; empty while it is.")
     since_s: float = Field(description="For how many seconds it has been so.")
 
 
@@ -37,7 +38,7 @@ class Provider(BaseModel):
 class Readiness(BaseModel):
     """How this worker stands."""
 
-    ready: bool = Field(description="Whether it can take emits: the database is there.")
+    ready: bool = Field(description="Whether it can take emits: the database is up.")
     degraded: bool = Field(description="Whether any part is away.")
     away: list[str] = Field(description="Which: database, provider.")
     database: Database
@@ -64,7 +65,7 @@ async def ready() -> JSONResponse:
         ready=now.database_up,
         degraded=bool(now.degraded),
         away=list(now.degraded),
-        database=Database(up=now.database_up, since_s=round(now.database_for_s, 1)),
+        database=Database(up=now.database_up, error=now.database_error, since_s=round(now.database_for_s, 1)),
         provider=Provider(name=now.provider, status=now.provider_status),
         hub_lag_ms=round(now.hub_lag_s * 1000),
     )

@@ -12,6 +12,7 @@ RealtimeError
 ├── RateLimited (429)
 └── Unavailable (503)             a part of the house is away; `retryable`
     ├── DatabaseUnavailable
+    │   └── NotMigrated           its tables are not those of this release
     ├── ProviderUnavailable       away, slow, or counting us out for now
     └── ProviderRefused           the key, its rights or its account are not accepted; not `retryable`
 """
@@ -139,7 +140,14 @@ class Unavailable(RealtimeError):
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL cannot be reached or gave up on the connection."""
+    """PostgreSQL cannot be reached, gave up on the connection, or does not accept writes."""
+
+
+class NotMigrated(DatabaseUnavailable):
+    """The database's tables are missing, or older than this release."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is not migrated.", remedy="Run `alembic upgrade head` with its DATABASE_URL.")
 
 
 class ProviderUnavailable(Unavailable):

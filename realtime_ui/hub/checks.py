@@ -79,7 +79,7 @@ class TabChecks:
                 try:
                     await check(tab)
                 except RealtimeError as error:
-                    logger.warning("The tabs are looked at later: %s", error)
+                    logger.debug("The tabs are looked at later: %s", error)  # health logs why, once
                     break
                 except Exception:
                     logger.exception("A tab could not be looked at")

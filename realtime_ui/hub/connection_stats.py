@@ -264,7 +264,7 @@ class ConnectionStats:
             try:
                 await self.flush()
             except RealtimeError as error:
-                logger.warning("Connections are written later: %s", error)
+                logger.debug("Connections are written later: %s", error)  # health logs why, once
             except Exception:
                 logger.exception("Connections could not be written; it is tried again")
             await self.clock.sleep(FLUSH_S)
@@ -276,7 +276,7 @@ class ConnectionStats:
                     logger.info("%s rows of ended connections were old enough to go", pruned)
                 await self._samples.prune()
             except RealtimeError as error:
-                logger.warning("Rows of ended connections are pruned later: %s", error)
+                logger.debug("Rows of ended connections are pruned later: %s", error)  # health logs why, once
             except Exception:
                 logger.exception("Rows of ended connections could not be pruned")
             await self.clock.sleep(PRUNE_S)

@@ -23,6 +23,8 @@ INTERVAL_S = 1.0
 PATIENCE_S = 2.0
 STOP_S = 1.0
 SAME_TROUBLE_MS = 600_000
+NO_ANSWER = "The database does not answer."
+NOT_UNDERSTOOD = "The database gave an error that is in the log."
 
 
 class Tabs(Protocol):
@@ -55,11 +57,13 @@ class Trouble:
 class Snapshot:
     """How a worker stands at a moment. `database_for_s` is how long the database has been so, in s.
 
+    `database_error` is why it cannot be used, and what to do, "" while it can.
     `provider_error` is what is wrong with the provider now, "" for nothing; `provider_trouble` what last was.
     """
 
     database_up: bool
     database_for_s: float
+    database_error: str
     provider: str
     provider_status: ConnectionStatus
     provider_error: str
@@ -74,7 +78,7 @@ class Health:
     """Watches. `start` and `stop` own the watch and its question to the database.
 
     Args:
-        ping: asks the database; raises when it is away, and may hang while it is frozen.
+        check: asks the database; raises when it is not ready, and may hang while it is frozen.
         provider: the wire.
         hub: knows how far behind it is.
         feed: knows its sockets, and tells them.
@@ -83,20 +87,21 @@ class Health:
 
     def __init__(
         self,
-        ping: Callable[[], Awaitable[None]],
+        check: Callable[[], Awaitable[None]],
         provider: RealtimeProvider,
         hub: RealtimeHub,
         feed: Tabs,
         clock: Clock,
     ) -> None:
-        self._ping = ping
+        self._check = check
         self._provider = provider
         self._hub = hub
         self._feed = feed
         self._clock = clock
-        self._database_up = True
+        self._database_error = ""
         self._since = self._asked_at = clock.monotonic()
         self._told: tuple[str, ...] = ()
+        self._logged: tuple[tuple[str, ...], str] = ((), "")
         self._trouble: Trouble | None = None
         self._stop_listening: Unsubscribe = lambda: None
         self._asking: asyncio.Task[None] | None = None
@@ -111,7 +116,7 @@ class Health:
         assert self._asking is not None
         await asyncio.wait({self._asking}, timeout=PATIENCE_S)
         if not self._asking.done():
-            self._note(database_up=False)
+            self._note(NO_ANSWER)
         self._tell()
         self._watch = asyncio.create_task(self._run(), name="health")
 
@@ -127,8 +132,9 @@ class Health:
     def snapshot(self) -> Snapshot:
         """How this worker stands now."""
         return Snapshot(
-            database_up=self._database_up,
+            database_up=not self._database_error,
             database_for_s=self._clock.monotonic() - self._since,
+            database_error=self._database_error,
             provider=self._provider.name,
             provider_status=self._provider.status,
             provider_error=_sentences(self._provider.error),
@@ -140,7 +146,7 @@ class Health:
         )
 
     def _degraded(self) -> tuple[str, ...]:
-        parts = {"database": self._database_up, "provider": self._provider.is_connected}
+        parts = {"database": not self._database_error, "provider": self._provider.is_connected}
         return tuple(name for name, up in parts.items() if not up)
 
     async def _run(self) -> None:
@@ -155,7 +161,7 @@ class Health:
         if self._asking is None or self._asking.done():
             self._ask()
         elif self._clock.monotonic() - self._asked_at >= PATIENCE_S:
-            self._note(database_up=False)
+            self._note(NO_ANSWER)
         self._tell()
 
     def _ask(self) -> None:
@@ -165,20 +171,21 @@ class Health:
 
     async def _answer(self) -> None:
         try:
-            await self._ping()
-        except RealtimeError:
-            self._note(database_up=False)
+            await self._check()
+        except RealtimeError as error:
+            self._note(_sentences(error))
         except Exception:
-            logger.exception("The database's answer was not understood")
-            self._note(database_up=False)
+            if self._database_error != NOT_UNDERSTOOD:
+                logger.exception("The database's answer was not understood")
+            self._note(NOT_UNDERSTOOD)
         else:
-            self._note(database_up=True)
+            self._note("")
         self._tell()
 
-    def _note(self, *, database_up: bool) -> None:
-        if database_up is not self._database_up:
-            self._database_up = database_up
+    def _note(self, database_error: str) -> None:
+        if bool(database_error) is not bool(self._database_error):
             self._since = self._clock.monotonic()
+        self._database_error = database_error
 
     def _note_trouble(self, error: RealtimeError) -> None:
         """Log what the provider says is wrong: once, while it goes on saying the same."""
@@ -194,14 +201,16 @@ class Health:
     def _tell(self) -> None:
         """Tell the tabs and the log, where something changed."""
         degraded = self._degraded()
-        if degraded == self._told:
-            return
-        self._told = degraded
-        if degraded:
-            logger.warning("Degraded: away is the %s", " and the ".join(degraded), extra={"degraded": degraded})
-        else:
-            logger.info("All parts are back", extra={"degraded": ()})
-        self._feed.tell_health(degraded)
+        if (degraded, self._database_error) != self._logged:
+            self._logged = (degraded, self._database_error)
+            if degraded:
+                words = f"Degraded: away is the {' and the '.join(degraded)}. {self._database_error}".rstrip()
+                logger.warning("%s", words, extra={"degraded": degraded})
+            else:
+                logger.info("All parts are back", extra={"degraded": ()})
+        if degraded != self._told:
+            self._told = degraded
+            self._feed.tell_health(degraded)
 
 
 def _sentences(error: RealtimeError | None) -> str:

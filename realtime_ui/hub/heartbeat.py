@@ -220,7 +220,7 @@ class Heartbeats:
             try:
                 self.apply(await self._read_config())
             except RealtimeError as error:
-                logger.warning("The heartbeats go on as they are: %s", error)
+                logger.debug("The heartbeats go on as they are: %s", error)  # health logs why, once
             except Exception:
                 logger.exception("The heartbeat configuration could not be read")
             await self._clock.sleep(CONFIG_S)

@@ -125,7 +125,7 @@ class Samples:
             try:
                 await self._write(look())
             except RealtimeError as error:
-                logger.warning("A minute's sample is lost: %s", error)
+                logger.info("A minute's sample is lost: %s", error)
             except Exception:
                 logger.exception("A minute's sample is lost")
 

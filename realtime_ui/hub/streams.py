@@ -231,7 +231,7 @@ class Streams:
             try:
                 await work()
             except RealtimeError as error:
-                logger.warning("The streams are looked at later: %s", error)
+                logger.debug("The streams are looked at later: %s", error)  # health logs why, once
             except Exception:
                 logger.exception("The streams could not be looked after")
             await self._clock.sleep(every_s)

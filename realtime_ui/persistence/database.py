@@ -7,23 +7,38 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
+from sqlalchemy import event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from realtime_ui.core.errors import DatabaseUnavailable
+from realtime_ui.core.errors import DatabaseUnavailable, NotMigrated
 
 CONNECT_TIMEOUT_S = 5
 TCP_TIMEOUT_MS = 15_000
 HANG_UP_AFTER_S = 2.0
 """How much longer than a statement may take its answer is waited for: a frozen server keeps no timeouts."""
 
+READ_ONLY = "25006"
+UNDEFINED = {"42P01", "42703", "42883"}  # table, column, function
+# What libpq says of a server that target_session_attrs=read-write does not accept; it gives no SQLSTATE.
+_NOT_WRITABLE = ("session is read-only", "server is in hot standby mode")
+# Fails on a server that takes no writes (FOR UPDATE counts as one) and on one without our tables, and locks nothing.
+_PROBE = "SELECT NOT EXISTS (SELECT FROM realtime_channel_heads WHERE false FOR UPDATE)"
+_REVISION = "SELECT version_num FROM alembic_version"
+
 
 class Database:
     """An engine of one worker. Made without touching the network; `close` ends its connections.
 
+    It connects only to a server that accepts writes: a primary that was demoted, or a standby behind the same name,
+    counts as unavailable, and connections to a server that became read-only are closed. The database is then asked
+    for anew, by all its addresses, until one accepts writes.
+
     Args:
-        url: `postgresql+psycopg://…`.
+        url: `postgresql+psycopg://…`; with several hosts as `…/name?host=A:5432&host=B:5432`. A
+            `target_session_attrs` in it stands in place of our `read-write`.
         pool: how many connections it may hold.
         lock_timeout_s: how long a statement waits for a lock, in s; None for as long as it may take.
         statement_timeout_s: how long a statement may take, in s.
@@ -40,8 +55,9 @@ class Database:
         self._patience_s = statement_timeout_s + HANG_UP_AFTER_S
         bounds = {"lock_timeout": lock_timeout_s, "statement_timeout": statement_timeout_s}
         options = " ".join(f"-c {name}={round(value * 1000)}" for name, value in bounds.items() if value is not None)
+        address = make_url(url)
         self._engine: AsyncEngine = create_async_engine(
-            url,
+            address,
             pool_size=pool,
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_S,
@@ -52,8 +68,10 @@ class Database:
                 "tcp_user_timeout": TCP_TIMEOUT_MS,
                 "application_name": "realtime-ui",
                 "options": options,
+                "target_session_attrs": address.query.get("target_session_attrs", "read-write"),
             },
         )
+        event.listen(self._engine.sync_engine, "handle_error", _disconnect_from_read_only)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
@@ -61,13 +79,24 @@ class Database:
         await self._engine.dispose()
 
     async def ping(self) -> None:
-        """Ask for an answer.
+        """Ask whether statements, writing ones too, find the server and its tables.
 
         Raises:
-            DatabaseUnavailable: none came.
+            DatabaseUnavailable: it does not answer, or does not accept writes.
+            NotMigrated: our tables are not there.
         """
         async with self.single() as connection:
-            await connection.exec_driver_sql("SELECT 1")
+            await connection.exec_driver_sql(_PROBE)
+
+    async def revision(self) -> str | None:
+        """The revision that the database was migrated to; None where none is recorded.
+
+        Raises:
+            DatabaseUnavailable: it does not answer.
+            NotMigrated: nothing was ever migrated here.
+        """
+        async with self.single() as connection:
+            return (await connection.exec_driver_sql(_REVISION)).scalar()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -106,6 +135,12 @@ class Database:
             timer.cancel()
 
 
+def _disconnect_from_read_only(context: ExceptionContext) -> None:
+    """Have the engine drop all its connections when a server turns out to be read-only."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
+
+
 def _hang_up(connection: AsyncConnection) -> None:
     with suppress(Exception):  # whatever ended it meanwhile
         driver = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
@@ -115,28 +150,39 @@ def _hang_up(connection: AsyncConnection) -> None:
 
 @contextmanager
 def unavailable_translated() -> Iterator[None]:
-    """Turns errors about an unreachable database, SQLAlchemy's and the pool's, into ours; the cause is kept."""
+    """Turns errors about an unusable database, SQLAlchemy's and the pool's, into ours; the cause is kept."""
     try:
         yield
     except Exception as error:
-        if not is_away(error):
-            raise
-        raise DatabaseUnavailable(
-            "The database cannot be reached.", remedy="Try again in a moment; the same id is stored once."
-        ) from error
+        if is_away(error):
+            raise DatabaseUnavailable(
+                "The database does not accept writes for now."
+                if _is_read_only(error)
+                else "The database cannot be reached.",
+                remedy="Try again in a moment; the same id is stored once.",
+            ) from error
+        if isinstance(error, DBAPIError) and sql_state(error) in UNDEFINED:
+            raise NotMigrated() from error
+        raise
 
 
 def is_away(error: Exception) -> bool:
-    """Whether `error` says that the connection, not the statement, failed."""
+    """Whether `error` says that the server or the connection, not the statement, failed."""
     if isinstance(error, (PoolTimeout, InterfaceError, TimeoutError, OSError)):
         return True
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or sql_state(error) == READ_ONLY):
         return True
     # 08: connection; 57: shutdown, crash, or a statement that took too long; 53: out of disk, memory or connections
     if isinstance(error, OperationalError):
         state = sql_state(error)
         return state is None or state.startswith(("08", "57", "53"))
     return False
+
+
+def _is_read_only(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    return sql_state(error) == READ_ONLY or any(words in str(error.orig) for words in _NOT_WRITABLE)
 
 
 def sql_state(error: DBAPIError) -> str | None:

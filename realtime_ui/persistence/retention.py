@@ -86,7 +86,7 @@ class Retention:
                 if pruned := await self.prune():
                     logger.info("%s messages were older than their channels are kept", pruned)
             except RealtimeError as error:
-                logger.warning("The log is pruned later: %s", error)
+                logger.debug("The log is pruned later: %s", error)  # health logs why, once
             except Exception:
                 logger.exception("The log could not be pruned")
             await self._clock.sleep(INTERVAL_S)

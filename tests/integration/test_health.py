@@ -81,7 +81,7 @@ async def test_all_is_well(runtime: Runtime, http: httpx.AsyncClient) -> None:
             "ready": True,
             "degraded": False,
             "away": [],
-            "database": {"up": True},
+            "database": {"up": True, "error": ""},
             "provider": {"name": "memory", "status": "connected"},
             "hub_lag_ms": 0,
         },

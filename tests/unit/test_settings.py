@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pydantic import ValidationError
 
 from realtime_ui.core.channels import ChannelType
@@ -18,6 +19,33 @@ def settings(**values: Any) -> Settings:
 def test_the_plain_form_of_a_database_address_is_taken(given: str) -> None:
     """Hosting services hand out the plain one."""
     assert settings(database_url=given).database_url == "postgresql+psycopg://u:p@h/d"
+
+
+@pytest.mark.parametrize(
+    ("given", "hosts", "ports"),
+    [
+        ("postgresql://u:p%40@a:5433,b:5434/d?target_session_attrs=read-write", "a,b", "5433,5434"),
+        ("postgres://u:p%40@a,b/d", "a,b", "5432,5432"),
+        ("postgresql://u:p%40@[::1]:5433,[::2]/d", "::1,::2", "5433,5432"),
+    ],
+)
+def test_a_database_address_may_name_several_hosts(given: str, hosts: str, ports: str) -> None:
+    """As libpq has it; the driver is given all of them."""
+    url = sa.make_url(settings(database_url=given).database_url)
+    _, connect = url.get_dialect()().create_connect_args(url)
+    assert {name: connect[name] for name in ("user", "password", "host", "port", "dbname")} == {
+        "user": "u",
+        "password": "p@",
+        "host": hosts,
+        "port": ports,
+        "dbname": "d",
+    }
+
+
+def test_a_list_of_hosts_with_a_wrong_one_is_refused() -> None:
+    """Naming the setting."""
+    with pytest.raises(ValidationError, match="one of them is not HOST or HOST:PORT"):
+        settings(database_url="postgresql://a:x,b/d")
 
 
 def test_another_database_is_refused() -> None:
