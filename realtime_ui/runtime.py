@@ -32,6 +32,7 @@ from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.inbound import Inbound
 from realtime_ui.hub.line import LineParts
+from realtime_ui.hub.posts import Posts
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import PresenceSinkFactory
 from realtime_ui.hub.samples import Samples, dropped, refused
@@ -124,7 +125,8 @@ class Runtime:
             sweep_interval_s=settings.sweep_interval_s,
         )
         self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
-        self.bus = EventBus(Routes(routes), self.log, self.bridge)
+        table = Routes(routes)
+        self.bus = EventBus(table, self.log, self.bridge)
         self._inbound = Inbound(self.channels, self.hub, clock)
         connections, samples = ConnectionStatsRepository(self.database), HealthSampleRepository(self.database)
         self.stats = ConnectionStats(
@@ -147,6 +149,7 @@ class Runtime:
             clock,
             self.presence,
             sink_for_presence,
+            Posts(self.bus, table, clock),
             max_channels=settings.subscriptions_per_socket,
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,

@@ -13,7 +13,7 @@ from realtime_ui.access.policy import Action, require
 from realtime_ui.api.identity import Caller
 from realtime_ui.core import metrics
 from realtime_ui.core.errors import InvalidRequest, RealtimeError, TooLarge, UnsupportedMedia
-from realtime_ui.core.messages import Event, Json, Receipt
+from realtime_ui.core.messages import Event, Json
 from realtime_ui.core.principals import Principal
 from realtime_ui.runtime import current
 
@@ -93,7 +93,7 @@ async def emit(request: Request, caller: Caller) -> JSONResponse:
         _log(metrics.outcome_of(error), len(items), events, reason=error.detail)
         raise
     _log("stored", len(items), events)
-    return JSONResponse({"events": [_accepted(receipt) for receipt in receipts]}, status_code=202)
+    return JSONResponse({"events": [receipt.public() for receipt in receipts]}, status_code=202)
 
 
 def _log(outcome: str, count: int, events: Sequence[Event], **more: str) -> None:
@@ -144,14 +144,3 @@ def _event(item: Json, principal: Principal, prefix: str) -> Event:
         emitted_by=principal.label,
         prefix=prefix,
     )
-
-
-def _accepted(receipt: Receipt) -> Json:
-    return {
-        "id": receipt.id,
-        "type": receipt.type,
-        "channels": [
-            {"channel": str(place.channel), "seq": place.seq, "epoch": place.epoch} for place in receipt.placements
-        ],
-        "duplicate": receipt.duplicate,
-    }

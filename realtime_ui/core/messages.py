@@ -162,6 +162,11 @@ class Receipt:
     placements: tuple[Placement, ...]
     duplicate: bool
 
+    def public(self) -> dict[str, Json]:
+        """The receipt as the API and `/feed` answer it."""
+        places = [{"channel": str(place.channel), "seq": place.seq, "epoch": place.epoch} for place in self.placements]
+        return {"id": self.id, "type": self.type, "channels": places, "duplicate": self.duplicate}
+
 
 def dumps(value: Json, *, field: str) -> str:
     """Compact JSON that PostgreSQL's jsonb and every wire can take.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from realtime_ui.core.channels import ChannelName, ChannelType, checked_id
+from realtime_ui.core.channels import ChannelName, ChannelType, checked_id, clip
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.messages import Event
 
@@ -60,6 +60,18 @@ class Routes:
     def __init__(self, extra: Sequence[Route] = ()) -> None:
         self._routes = (*extra, *DEFAULT_ROUTES)
 
+    def route_of(self, type: str, *, prefix: str = "") -> Route:
+        """The route of a type, raising as `resolve` does where there is none."""
+        route = next((route for route in self._routes if type.startswith(route.prefix)), None)
+        if route is None:
+            known = ", ".join(dict.fromkeys(f"{route.prefix}*" for route in self._routes))
+            raise InvalidEvent(
+                f"No route takes events of type {clip(type)}.",
+                field=f"{prefix}type",
+                remedy=f"Use a type that begins with one of {known}, or add a route.",
+            )
+        return route
+
     def resolve(self, event: Event, *, prefix: str = "") -> Routing:
         """Where an event goes.
 
@@ -70,14 +82,7 @@ class Routes:
         Raises:
             InvalidEvent: no route takes the type, or the payload misses a field that the route needs.
         """
-        route = next((route for route in self._routes if event.type.startswith(route.prefix)), None)
-        if route is None:
-            known = ", ".join(dict.fromkeys(f"{route.prefix}*" for route in self._routes))
-            raise InvalidEvent(
-                f"No route takes events of type {event.type}.",
-                field=f"{prefix}type",
-                remedy=f"Use a type that begins with one of {known}, or add a route.",
-            )
+        route = self.route_of(event.type, prefix=prefix)
         for name in route.needs:
             if event.payload.get(name) is None:
                 raise InvalidEvent(

@@ -27,6 +27,7 @@ from realtime_ui.hub.fanout import hang_up, is_silent, send_to_room, sockets_in
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.line import LineEvents, LineParts
 from realtime_ui.hub.lobby import Audience, Lobby
+from realtime_ui.hub.posts import MAX_POST_BYTES, Posts
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import BURST, RATE, PresenceEvents, PresenceSinkFactory
 from realtime_ui.hub.subscribe import SubscribeRequest, read_page
@@ -53,6 +54,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         clock: tells the time.
         presence: who is where.
         sink_for_presence: makes sinks for state classes that want to know of it.
+        posts: stores what people send.
         max_channels: how many channels one socket may watch.
         max_queued_bytes: how much may wait for one socket before it leaves its rooms.
         kept_days: how many days each channel type's log is kept; None for ever.
@@ -70,6 +72,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         clock: Clock,
         presence: Presence,
         sink_for_presence: PresenceSinkFactory,
+        posts: Posts,
         *,
         max_channels: int,
         max_queued_bytes: int,
@@ -86,6 +89,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         self._presence = presence
         self._presence_limit = RateLimiter(RATE, BURST, clock)
         self._sink_for_presence = sink_for_presence
+        self._posts = posts
         self._log = log
         self._gate = gate
         self._kept_days = kept_days
@@ -198,6 +202,26 @@ class FeedNamespace(LineEvents, PresenceEvents):
             return {"ok": False, "error": error.problem()}
         await self._subscriptions.release(tab, (tab.person.tenant, channel))
         return {"ok": True}
+
+    async def on_post(self, sid: str, data: object = None) -> Json:
+        """Store what the person sends: `{ok: true, receipt}` or a problem out; see `Posts.post`."""
+        try:
+            tab = await self._tab(sid)
+            return {"ok": True, "receipt": await self._posts.post(tab.person, data)}
+        except RealtimeError as error:
+            return {"ok": False, "error": error.problem()}
+
+    async def on_whoami(self, sid: str, data: object = None) -> Json:
+        """Whose socket this is, so that a browser sends nobody else's messages over it, and how much a post may hold.
+
+        `{ok: true, person, name, max_post_bytes}`, with `person` unique among all tenants, or a problem out.
+        """
+        try:
+            person = (await self._tab(sid)).person
+        except RealtimeError as error:
+            return {"ok": False, "error": error.problem()}
+        whose = f"{person.tenant}/{person.id}"
+        return {"ok": True, "person": whose, "name": person.name, "max_post_bytes": MAX_POST_BYTES}
 
     async def on_echo(self, sid: str, data: object = None) -> Json:
         """Answer at once, so that the tab knows how long a round trip takes; says nothing to anybody else."""

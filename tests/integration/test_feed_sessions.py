@@ -1,12 +1,14 @@
 """Sessions behind open feeds: looked at again and again."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 import socketio
 import uvicorn
 
+from realtime_ui.access.gate import CACHE_S
 from realtime_ui.api.guard import Guard
 from realtime_ui.core.principals import Role
 from realtime_ui.hub.checks import SESSIONS_INTERVAL_S
@@ -77,6 +79,20 @@ async def test_a_session_that_ended_elsewhere_ends_its_feed(stage: Stage) -> Non
         async with stage.runtime.database.single() as connection:
             await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
         await ended(stage, gone)
+
+
+async def test_whoever_is_signed_out_posts_nothing(stage: Stage) -> None:
+    """The session is looked up for every post; the answer is one after which a browser keeps what it has."""
+    post = {"id": str(uuid.uuid4()), "channel": "session:s", "type": "session.message", "payload": {"text": "Hello"}}
+    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
+        async with stage.runtime.database.single() as connection:
+            await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
+        await stage.clock.advance(CACHE_S + 1)
+        for event in ("post", "whoami"):
+            answer = await tab.call(event, post)
+            assert (answer["ok"], answer["error"]["status"]) == (False, 401)
+    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
+        assert (await tab.sub("session:s"))["head"] == 0
 
 
 async def test_a_new_role_begins_with_a_new_feed(stage: Stage) -> None:
