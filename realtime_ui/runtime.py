@@ -42,6 +42,8 @@ from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.connection_stats import ConnectionStatsRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.field_folder import FieldFolder
+from realtime_ui.persistence.fields import FieldRepository
 from realtime_ui.persistence.health_samples import HealthSampleRepository, WorkerSample
 from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 from realtime_ui.persistence.leases import Lease
@@ -98,7 +100,10 @@ class Runtime:
 
         self.database = Database(settings.database_url, pool=settings.database_pool)
         self._writer = Database(settings.database_url, pool=1, lock_timeout_s=4, statement_timeout_s=5)
-        self.log = EventLog(self.database, self._writer, clock)
+        self.fields = FieldRepository(self.database)
+        self._fields_lease = Lease(self.database, "current fields", client_id, clock)
+        self._folder = FieldFolder(self.fields, self._fields_lease, clock)
+        self.log = EventLog(self.database, self._writer, clock, self._folder.appended)
         self.retention = Retention(self.database, settings.retention, clock)
         self.channels = ChannelRepository(self.database)
         self.people = PeopleRepository(self.database)
@@ -143,6 +148,8 @@ class Runtime:
         self.feed = FeedNamespace(
             self.hub,
             self.log,
+            self.fields,
+            self._folder,
             self.gate,
             sink_for_state,
             self.channels,
@@ -180,6 +187,10 @@ class Runtime:
         enter(self._writer.close)
         await self.log.start()
         enter(self.log.stop)
+        await self._fields_lease.start()
+        enter(self._fields_lease.stop)
+        await self._folder.start()
+        enter(self._folder.stop)
         await self.retention.start()
         enter(self.retention.stop)
         enter(self.provider.disconnect)

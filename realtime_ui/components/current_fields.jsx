@@ -2,22 +2,38 @@
 import "./realtime.css";
 import { useFields, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 
-const show = (value) =>
-  value === null ? "—" : typeof value === "object" ? JSON.stringify(value) : String(value);
+const number = new Intl.NumberFormat();
+
+/** A value in words; of one that was too large to keep, its beginning and its size. */
+const show = (value, bytes) => {
+  if (bytes !== undefined) return `${value}… (${number.format(bytes)} bytes)`;
+  return value === null ? "—" : typeof value === "object" ? JSON.stringify(value) : String(value);
+};
 
 export function CurrentFields({ channel: named, hydrated, rewind, empty }) {
   const channel = useLingering(named, hydrated);
-  const fields = Object.entries(useFields(channel, rewind));
-  if (fields.length === 0) return <p className="rt-empty">{empty}</p>;
+  const { fields, known, more, error } = useFields(channel, rewind);
+  const shown = Object.entries(fields);
   return (
-    <dl className="rt-fields">
-      {fields.sort(([a], [b]) => a.localeCompare(b)).map(([name, [value, seq]]) => (
-        <div key={name} className="rt-field">
-          <dt>{name}</dt>
-          {/* The key restarts the highlight whenever the field changes. */}
-          <dd key={seq}>{show(value)}</dd>
-        </div>
-      ))}
-    </dl>
+    <>
+      {shown.length > 0 && (
+        <dl className="rt-fields">
+          {shown.sort(([a], [b]) => a.localeCompare(b)).map(([name, [value, seq, bytes]]) => (
+            <div key={name} className="rt-field">
+              <dt>{name}</dt>
+              {/* The key restarts the highlight whenever the field changes. */}
+              <dd key={seq}>{show(value, bytes)}</dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      {!known && <p className="rt-empty">{error || (shown.length > 0 ? "Loading more fields…" : "Loading…")}</p>}
+      {known && shown.length === 0 && <p className="rt-empty">{empty}</p>}
+      {known && more && (
+        <p className="rt-kept" role="note">
+          There are more fields; these {number.format(shown.length)} were set last.
+        </p>
+      )}
+    </>
   );
 }

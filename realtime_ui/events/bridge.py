@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 
 from realtime_ui.core import metrics
+from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import ProviderRefused, RateLimited, RealtimeError, TooLarge
 from realtime_ui.core.messages import Ephemeral, Message
@@ -128,7 +129,7 @@ class Bridge:
 
     async def _send(self, key: ChannelKey, batch: Sequence[Outgoing]) -> None:
         """Publish a few messages of one channel, trying again while the provider is away."""
-        name, pause = wire_channel(*key), RETRY_MIN_S
+        name, backoff = wire_channel(*key), Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while batch:
             wires = [self._signer.to_wire(each, self._client_id, self._provider.max_message_bytes) for each in batch]
             try:
@@ -152,8 +153,8 @@ class Bridge:
                 metrics.PUBLISH_ERRORS.inc()
                 logger.debug("Publishing on %s waits: %s", key[1], error)
                 batch = [each for each in batch if isinstance(each, Message)]  # the others' moment is over
-                await self._clock.sleep(max(pause, error.retry_after_s) if isinstance(error, RateLimited) else pause)
-                pause = min(pause * 2, RETRY_MAX_S)
+                asked_s = error.retry_after_s if isinstance(error, RateLimited) else 0.0
+                await self._clock.sleep(max(asked_s, backoff.next()))
             else:
                 self._sent(batch)
                 return

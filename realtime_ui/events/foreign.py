@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from realtime_ui.core import metrics
+from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import InvalidEvent, RealtimeError
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LIMIT = 1_000
 MAX_NAME = 200
-RETRY_S = 1.0
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 10.0
 FOREIGN_TYPE = "foreign.message"
 """The type of a message whose name is none of ours; payload: `{name, data}`."""
 
@@ -80,6 +81,7 @@ class ForeignMessages:
                 logger.debug("A foreign message on %s was recorded", channel, extra=about)
 
     async def _store(self, event: Event, channel: ChannelName) -> None:
+        backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while True:
             try:
                 return await self._record(event, channel)
@@ -87,7 +89,7 @@ class ForeignMessages:
                 if not error.retryable:
                     raise
                 logger.debug("A foreign message on %s waits: %s", channel, error, extra={"event_id": event.id})
-            await self._clock.sleep(RETRY_S)
+            await self._clock.sleep(backoff.next())
 
 
 def to_event(wire: WireMessage, tenant: uuid.UUID) -> Event:

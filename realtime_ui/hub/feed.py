@@ -20,7 +20,7 @@ from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
-from realtime_ui.core.messages import Head, Json
+from realtime_ui.core.messages import Json
 from realtime_ui.hub.checks import TabChecks
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.fanout import hang_up, is_silent, send_to_room, sockets_in
@@ -35,6 +35,8 @@ from realtime_ui.hub.subscriptions import SinkFactory, Subscriptions, Tab, room_
 from realtime_ui.hub.watched import Frame
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.event_log import ChannelKey, EventLog
+from realtime_ui.persistence.field_folder import FieldFolder
+from realtime_ui.persistence.fields import FieldRepository
 from realtime_ui.settings import AddressPrivacy
 
 NAMESPACE = "/feed"
@@ -48,6 +50,8 @@ class FeedNamespace(LineEvents, PresenceEvents):
     Args:
         hub: where frames come from.
         log: where pages come from.
+        fields: the channels' current fields.
+        folder: brings those of a channel up to date.
         gate: says who a socket is.
         sink_for_state: makes sinks for state classes that want messages; set by the state layer.
         channels: the registry, for the lobby.
@@ -66,6 +70,8 @@ class FeedNamespace(LineEvents, PresenceEvents):
         self,
         hub: RealtimeHub,
         log: EventLog,
+        fields: FieldRepository,
+        folder: FieldFolder,
         gate: Gate,
         sink_for_state: SinkFactory,
         channels: ChannelRepository,
@@ -91,6 +97,8 @@ class FeedNamespace(LineEvents, PresenceEvents):
         self._sink_for_presence = sink_for_presence
         self._posts = posts
         self._log = log
+        self._fields = fields
+        self._folder = folder
         self._gate = gate
         self._kept_days = kept_days
         self._address_privacy = address_privacy
@@ -177,21 +185,32 @@ class FeedNamespace(LineEvents, PresenceEvents):
         }
 
     async def on_fields(self, sid: str, data: object = None) -> Json:
-        """What a channel's fields are; `{channel}` in, `{ok, epoch, fields: {name: [value, seq]}}` or a problem out.
+        """A channel's current fields; `{channel}` in.
 
-        They are as of now or a moment later; by seq a tab sees which of its rows are newer.
+        Returns:
+            `{ok: true, epoch, seq, head, fields, more}`: `fields` `{name: [value, seq]}` as the events up to `seq`
+            left them, `[text, seq, bytes]` for a value of that many bytes of which only the beginning is kept;
+            `seq` is below `head` while a long log is still being read, and a later request brings more; `more`
+            says that there are fields beyond the bounds. Or `{ok: false, error}` with an RFC 9457 problem.
         """
         try:
             tab = await self._tab(sid)
             channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
             require(tab.person, Action.READ, channel)
             key = (tab.person.tenant, channel)
-            # The epoch first: under a new one that comes between, a tab refuses fields of the one before.
-            head = await self._log.head(*key) or Head("", 1, 0)
-            fields = await self._log.fold(*key)
+            found = await self._fields.read(*key)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
-        return {"ok": True, "epoch": head.epoch, "fields": {name: list(each) for name, each in fields.items()}}
+        if found.seq < found.head:
+            self._folder.request(key)
+        return {
+            "ok": True,
+            "epoch": found.epoch,
+            "seq": found.seq,
+            "head": found.head,
+            "fields": {name: each.row() for name, each in found.values.items()},
+            "more": found.more,
+        }
 
     async def on_unsub(self, sid: str, data: object = None) -> Json:
         """Watch a channel no longer; `{channel}` in, `{ok: true}` or a problem out."""

@@ -16,6 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from realtime_ui.core import metrics
+from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Unavailable
@@ -31,7 +32,7 @@ from realtime_ui.persistence.event_log import ChannelKey
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 65_536
-RETRY_S = 1.0
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 10.0
 """How long a stream waits for a database that is away."""
 
 
@@ -142,6 +143,7 @@ class Stream:
         yield opening + self._drain()  # with a heartbeat
         self._heartbeat_went()
         resumable = False
+        backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while self.ended_at is None:
             away = False
             try:
@@ -155,6 +157,8 @@ class Stream:
             except Unavailable as error:
                 logger.info("A stream goes on when the database is back: %s", error)
                 away = True
+            else:
+                backoff.reset()
             if not resumable and not away:
                 resumable = True
                 yield f"id: {self._cursor()}\n\n".encode()  # no event, but from here on it can be resumed
@@ -162,7 +166,7 @@ class Stream:
                 yield piece
                 self._heartbeat_went()
             elif away:
-                await self.clock.sleep(RETRY_S)
+                await self.clock.sleep(backoff.next())
             elif not any(place.behind for place in self.places):
                 await self._news.wait()
                 self._news.clear()

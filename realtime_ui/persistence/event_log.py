@@ -2,14 +2,14 @@
 
 import json
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import text
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.messages import Head, Json, Message
+from realtime_ui.core.messages import Head, Message
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.group_writer import Entry, GroupWriter, Stored, to_ms
 
@@ -34,25 +34,6 @@ _READ = """
 """
 _READ_UP = text(_READ.format(direction="ASC"))
 _READ_DOWN = text(_READ.format(direction="DESC"))
-# What the log keeps and what was folded out of it before it was pruned, in one statement: so each message is
-# in one of the two.
-_FOLD = text("""
-    SELECT field, value, seq FROM (
-        SELECT DISTINCT ON (f.field) f.field, f.value, f.seq
-        FROM realtime_channels c
-        CROSS JOIN LATERAL (
-            SELECT k.field, k.value, k.seq FROM realtime_channel_fields k WHERE k.channel_id = c.id
-            UNION ALL
-            SELECT x.key, x.value, e.seq FROM realtime_events_log e
-            CROSS JOIN LATERAL jsonb_each(CASE WHEN jsonb_typeof(e.event_data -> 'changes') = 'object'
-                                               THEN e.event_data -> 'changes' ELSE '{}'::jsonb END) AS x
-            WHERE e.channel_id = c.id
-        ) f
-        WHERE c.tenant_id = :tenant AND c.channel_name = :name
-        ORDER BY f.field, f.seq DESC
-    ) newest
-    ORDER BY seq DESC LIMIT :limit
-""")
 _NEW_EPOCHS = text("UPDATE realtime_channel_heads SET epoch = gen_random_uuid()")
 _UNPUBLISHED = text("""
     SELECT c.tenant_id, c.channel_name, lower(hole) AS first, upper(hole) - 1 AS last
@@ -82,7 +63,6 @@ _MARK = text("""
 """)
 
 MAX_READ_BYTES = 4_000_000
-MAX_FIELDS = 1_000
 
 ChannelKey = tuple[uuid.UUID, ChannelName]
 """A tenant's channel: what the log, the hub and the rooms are keyed by."""
@@ -97,11 +77,19 @@ class EventLog:
         database: where it stands, for reading.
         writer: the same, with a connection that no reader can take and bounds on how long it waits.
         clock: tells the time.
+        appended: told after each commit on which channels events were stored, once for each event.
     """
 
-    def __init__(self, database: Database, writer: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        writer: Database,
+        clock: Clock,
+        appended: Callable[[Iterable[ChannelKey]], None] = lambda channels: None,
+    ) -> None:
         self._database = database
         self._groups = GroupWriter(writer, clock)
+        self._appended = appended
 
     async def start(self) -> None:
         """Begin to write."""
@@ -113,7 +101,9 @@ class EventLog:
 
     async def append(self, entries: Sequence[Entry]) -> list[Stored]:
         """Store entries, whole or not at all, and number each on its channel; see `GroupWriter.append`."""
-        return await self._groups.append(entries)
+        stored = await self._groups.append(entries)
+        self._appended([(each.message.tenant, each.message.channel) for each in stored if not each.duplicate])
+        return stored
 
     async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
         """Where the channel stands, or None when nobody ever wrote to or named it."""
@@ -166,16 +156,6 @@ class EventLog:
                 break
             messages.append(_message(tenant, channel, row))
         return messages if before is None else messages[::-1]
-
-    async def fold(self, tenant: uuid.UUID, channel: ChannelName) -> dict[str, tuple[Json, int]]:
-        """The newest value of each field that any event's `changes` ever set, with the seq that set it.
-
-        What was pruned counts too. At most `MAX_FIELDS`, those that were set last.
-        """
-        values = {"tenant": tenant, "name": str(channel), "limit": MAX_FIELDS}
-        async with self._database.single() as connection:
-            rows = (await connection.execute(_FOLD, values)).all()
-        return {row.field: (row.value, row.seq) for row in rows}
 
     async def new_epochs(self) -> int:
         """Let every channel count in an epoch of its own, anew; returns how many there are.

@@ -184,7 +184,10 @@ class RealtimeChannelHead(SQLModel, table=True):
 
 
 class RealtimeChannelField(SQLModel, table=True):
-    """A field's newest value among the messages that the log no longer keeps, with the seq that set it."""
+    """A field's newest value among the messages that the log no longer keeps, with the seq that set it.
+
+    `bytes` is the size of a value that was too large to keep whole; `value` is then the beginning of its JSON text.
+    """
 
     __tablename__ = "realtime_channel_fields"
 
@@ -192,6 +195,30 @@ class RealtimeChannelField(SQLModel, table=True):
     field: str = Field(primary_key=True, sa_type=Text)
     value: Any = Field(sa_column=Column(JSONB, nullable=False))
     seq: int = Field(sa_type=BigInteger)
+    bytes: int | None = None
+
+
+class RealtimeCurrentField(SQLModel, table=True):
+    """A field's newest value among all messages up to the fold's seq; columns as in `realtime_channel_fields`."""
+
+    __tablename__ = "realtime_current_fields"
+
+    channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
+    field: str = Field(primary_key=True, sa_type=Text)
+    value: Any = Field(sa_column=Column(JSONB, nullable=False))
+    seq: int = Field(sa_type=BigInteger)
+    bytes: int | None = None
+
+
+class RealtimeFieldFold(SQLModel, table=True):
+    """How far a channel's current fields have been folded; `more` says that some are beyond the bounds."""
+
+    __tablename__ = "realtime_field_folds"
+
+    channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
+    epoch: uuid.UUID
+    seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    more: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
 
 
 class Tenant(SQLModel, table=True):

@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 CONNECTION = rx.asset("connection.js", shared=True).importable_path
 FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
+rx.asset("backoff.js", shared=True)  # which all of them import
 rx.asset("drafts.js", shared=True)  # which the feed client imports
 HEARTBEAT = rx.asset("heartbeat.js", shared=True).importable_path
 MONITOR = rx.asset("monitor.js", shared=True).importable_path

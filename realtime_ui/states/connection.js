@@ -6,11 +6,11 @@
  */
 import { Socket } from "socket.io-client";
 import { useSyncExternalStore } from "react";
+import { Backoff } from "./backoff.js";
 
 const EVENT_NAMESPACE = "/_event";
 const NAMESPACE = "/feed";
 const ACK_TIMEOUT_MS = 10_000;
-export const RETRY_MS = 1_000;
 const PING_MS = 30_000;
 const PROBE_MS = 2_000;
 const TICK_MS = 5_000;
@@ -93,6 +93,7 @@ const adopt = (socket) => {
   socket.on("connect_error", (error) => setStatus("disconnected", error.message));
   feedSocket.on("connect", () => {
     setStatus("connected");
+    retry.reset();
     measureLatency();
     for (const part of parts) part.connected();
   });
@@ -107,7 +108,7 @@ const adopt = (socket) => {
     if (refusal && !refusal.retryable) setStatus("failed", refusal.detail);
     else {
       setStatus("disconnected", error.message);
-      setTimeout(connectFeed, RETRY_MS); // a refused namespace is not active any more
+      retry.later(); // a refused namespace is not active any more
     }
   });
   feedSocket.on("behind", () => {
@@ -165,6 +166,8 @@ export const connectFeed = () => {
   // An active socket connects by itself whenever the WebSocket opens; a second CONNECT would confuse the server.
   if (feedSocket && !feedSocket.active && eventSocket?.connected) feedSocket.connect();
 };
+
+const retry = new Backoff(connectFeed);
 
 /** The id of the open `/feed` socket, or undefined while it is not connected. */
 export const feedId = () => (feedSocket?.connected ? feedSocket.id : undefined);

@@ -4,14 +4,16 @@
  * Frames that arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
  */
 import { useEffect, useState } from "react";
+import { Backoff } from "./backoff.js";
 import {
-  RETRY_MS, Store, addPart, ask, caughtUp, connectFeed, feedId, fetchApi, tell, useStore, wordsOf,
+  Store, addPart, ask, caughtUp, connectFeed, feedId, fetchApi, tell, useStore, wordsOf,
 } from "./connection.js";
 import { Drafts } from "./drafts.js";
 import "./heartbeat.js"; // whoever watches a channel answers its heartbeats
 
 const KEEP_ROWS = 500; // in the list while its end is in view
 const KEEP_ROWS_READING = 3_000; // while somebody reads further up
+const KEEP_FIELDS = 1_000; // as many as the server keeps
 const LINGER_MS = 3_000;
 const KEEP_WAITING_FRAMES = 500;
 
@@ -22,7 +24,9 @@ const mergeFields = (fields, further) => {
   if (further.length === 0) return fields;
   const merged = { ...fields };
   for (const [name, each] of further) if (each[1] >= (merged[name]?.[1] ?? 0)) merged[name] = each;
-  return merged;
+  const all = Object.entries(merged);
+  if (all.length <= KEEP_FIELDS) return merged;
+  return Object.fromEntries(all.sort(([, a], [, b]) => b[1] - a[1]).slice(0, KEEP_FIELDS));
 };
 
 /** What some rows' `changes` say of fields. */
@@ -49,7 +53,9 @@ class Feed {
     this.missed = 0; // rows that came since it last lost step with the server
     this.drafts = new Drafts((drafts) => this.store.set({ drafts }));
     this.wantsFields = false;
-    this.hasFields = false; // all of the log's; the rows alone tell only of what they changed
+    this.since = null; // all rows after this seq have passed through here; null before the first answer
+    this.retry = new Backoff(() => this.users && this.sync());
+    this.retryFields = new Backoff(() => this.users && this.readFields());
     this.store = new Store({
       status: "initialized",
       error: "",
@@ -58,7 +64,10 @@ class Feed {
       head: 0,
       kept_days: null, // for how long the log keeps messages; null for ever
       rows: [], // messages, and {gap: count, seq} where the log no longer has some
-      fields: {}, // {name: [value, seq]} as the `changes` of all rows so far left them, shown or not
+      fields: {}, // {name: [value, seq]}, or [text, seq, bytes] for a value of which the log keeps no more here
+      fields_known: false, // they are all of the log's; before, the rows alone tell of what they changed
+      fields_more: false, // there are more than are kept
+      fields_error: "",
       drafts: [], // messages that are being written
       loading: false,
     });
@@ -80,6 +89,7 @@ class Feed {
         this.waiting = [];
         for (const frame of waiting) if (!this.accept(frame)) this.again = true;
       } while (this.again || this.overflowed);
+      this.retry.reset();
       this.store.set({ status: "attached", error: "" });
       sayCaughtUp();
       this.readFields();
@@ -87,7 +97,7 @@ class Feed {
       this.waiting = [];
       const { retryable = true } = problem;
       this.store.set({ status: retryable ? "suspended" : "failed", error: wordsOf(problem) });
-      if (retryable) setTimeout(() => this.users && this.sync(), RETRY_MS);
+      if (retryable) this.retry.later();
     } finally {
       this.syncing = false;
       if (feedId() && socket !== feedId() && this.users) this.sync();
@@ -106,15 +116,19 @@ class Feed {
     if (answer.reset) {
       rows = [];
       this.drafts.clear();
-      this.hasFields = false;
-      this.store.set({ fields: {} });
+      this.since = null;
+      this.store.set({ fields: {}, fields_more: false });
     } else if (this.last !== null && answer.after > this.last) {
-      this.hasFields = false;
+      this.since = null;
       rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
     }
     if (this.last !== null) this.missed += answer.rows.length;
     this.epoch = answer.epoch;
     this.last = answer.after;
+    if (this.since === null) {
+      this.since = answer.after;
+      this.store.set({ fields_known: this.since === 0 }); // the rows alone tell all where they are all there ever were
+    }
     this.store.set({ first: answer.first, head: answer.head, kept_days: answer.kept_days });
     this.append(rows, answer.rows);
     return answer.more && feeds.get(this.channel) === this;
@@ -157,17 +171,29 @@ class Feed {
     });
   }
 
-  /** Get the fields as all of the log left them, where somebody wants them; rows that came meanwhile go by seq. */
+  /**
+   * Get the fields as all of the log left them, where somebody wants them; rows that came meanwhile go by seq.
+   * While the server still reads a long log, its answer is of an earlier seq than these rows: ask again.
+   */
   async readFields() {
-    if (!this.wantsFields || this.hasFields || !feedId()) return;
+    if (!this.wantsFields || this.since === null || this.store.value.fields_known || !feedId()) return;
     try {
-      const { epoch, fields } = await ask("fields", { channel: this.channel });
-      if (epoch !== this.epoch) return; // the reset that is coming asks again
-      this.hasFields = true;
-      this.store.set({ fields: mergeFields(this.store.value.fields, Object.entries(fields)) });
-    } catch ({ retryable = true }) {
-      if (retryable) setTimeout(() => this.users && this.readFields(), RETRY_MS);
+      const { epoch, seq, fields, more } = await ask("fields", { channel: this.channel });
+      if (epoch !== this.epoch) return this.retryFields.later();
+      const known = seq >= this.since;
+      if (known) this.retryFields.reset();
+      else this.retryFields.later();
+      this.store.set({
+        fields: mergeFields(this.store.value.fields, Object.entries(fields)),
+        fields_known: known,
+        fields_more: more,
+        fields_error: "",
+      });
+    } catch (problem) {
+      if (problem.retryable ?? true) this.retryFields.later();
+      this.store.set({ fields_error: wordsOf(problem) });
     }
+    return undefined;
   }
 
   /** Put the rows next below the oldest one shown before it. */
@@ -271,14 +297,14 @@ export const useHeldFeed = (channel, rewind, state) => {
   return useFeed(channel);
 };
 
-/** A channel's fields, `{name: [value, seq]}`, while the component is there. */
+/** A channel's fields, as the feed's store has them, while the component is there. */
 export const useFields = (channel, rewind) => {
-  const { fields } = useHeldFeed(channel, rewind, "");
+  const { fields, fields_known, fields_more, fields_error, error } = useHeldFeed(channel, rewind, "");
   useEffect(() => {
     const feed = feeds.get(channel);
     if (!feed) return;
     feed.wantsFields = true;
     feed.readFields();
   }, [channel]);
-  return fields;
+  return { fields, known: fields_known, more: fields_more, error: fields_error || error };
 };

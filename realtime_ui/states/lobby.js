@@ -1,19 +1,22 @@
 /** The lobby: the tenant's list of channels, live. */
 import { useEffect } from "react";
-import { RETRY_MS, Store, addPart, ask, connectFeed, feedId, useStore, wordsOf } from "./connection.js";
+import { Backoff } from "./backoff.js";
+import { Store, addPart, ask, connectFeed, feedId, useStore, wordsOf } from "./connection.js";
 
 const lobby = {
   store: new Store({ rows: null, error: "" }),
   watchers: 0,
+  retry: new Backoff(() => lobby.sync()),
 
   async sync() {
     if (!this.watchers || !feedId()) return;
     try {
       const answer = await ask("lobby");
+      this.retry.reset();
       this.store.set({ rows: answer.rows, error: "" });
     } catch (problem) {
       this.store.set({ error: wordsOf(problem) });
-      setTimeout(() => this.sync(), RETRY_MS);
+      if (problem.retryable ?? true) this.retry.later();
     }
   },
 

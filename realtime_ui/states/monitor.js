@@ -1,6 +1,7 @@
 /** The monitor: connections and workers, live, for whoever looks. */
 import { useEffect } from "react";
-import { RETRY_MS, Store, addPart, ask, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
+import { Backoff } from "./backoff.js";
+import { Store, addPart, ask, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
 
 /** One page of the monitor: asked for in full when somebody looks or comes back, then told of changes. */
 class Page {
@@ -9,6 +10,7 @@ class Page {
     this.merge = merge;
     this.lookers = 0;
     this.store = new Store({ ready: false, error: "" });
+    this.retry = new Backoff(() => this.sync());
     addPart({
       wanted: () => this.lookers > 0,
       connected: () => this.sync(),
@@ -33,10 +35,11 @@ class Page {
     if (!this.lookers || !feedId()) return;
     try {
       const answer = await ask("monitor", { page: this.name, look: true });
+      this.retry.reset();
       this.store.set({ ready: true, error: "", ...this.merge({}, answer) });
     } catch (problem) {
       this.store.set({ error: wordsOf(problem) });
-      if (problem.retryable !== false) setTimeout(() => this.sync(), RETRY_MS);
+      if (problem.retryable !== false) this.retry.later();
     }
   }
 }

@@ -4,7 +4,8 @@
  * The first answer is the list, then come numbered diffs; a hole makes the tab ask for the list again.
  */
 import { useEffect } from "react";
-import { RETRY_MS, Store, addPart, ask, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
+import { Backoff } from "./backoff.js";
+import { Store, addPart, ask, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
 
 const LINGER_MS = 1_000; // a page that is put together anew lets go for a moment
 const KEEP_LEFT_MS = 60_000;
@@ -37,6 +38,7 @@ class Members {
     this.lost = null; // when the connection went
     this.waiting = []; // diffs that came while asking
     this.timer = null;
+    this.retry = new Backoff(() => this.sync());
     this.store = new Store(NOBODY);
   }
 
@@ -51,6 +53,7 @@ class Members {
       const { members: before, left } = this.store.value;
       const here = new Set(members.map(({ person }) => person));
       const went = [...left, ...before.map(leavingAt(this.lost ?? Date.now()))];
+      this.retry.reset();
       this.number = n;
       this.lost = null;
       this.store.set({
@@ -64,7 +67,7 @@ class Members {
       this.forgetLater();
     } catch (problem) {
       this.store.set({ error: wordsOf(problem) });
-      if (problem.retryable ?? true) setTimeout(() => this.sync(), RETRY_MS);
+      if (problem.retryable ?? true) this.retry.later();
     } finally {
       this.asking = false;
       const waiting = this.waiting;

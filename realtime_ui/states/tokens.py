@@ -20,6 +20,7 @@ from engineio.packet import Packet as EnginePacket
 from reflex.state import BaseState
 from reflex.utils.token_manager import LocalTokenManager, RedisTokenManager, SocketRecord, TokenManager
 
+from realtime_ui.core.backoff import Backoff
 from realtime_ui.hub.fanout import DirectWebSocket, hang_up
 from realtime_ui.hub.feed import EVENT_NAMESPACE
 from realtime_ui.providers.redis_client import be_patient
@@ -34,7 +35,7 @@ PATIENCE_S = ASK_S + 1.0
 """How long a socket waits for a token, in s."""
 STEP_S = 0.02
 RENEW_S = 120.0
-RETRY_S = 1.0
+RETRY_MIN_S, RETRY_MAX_S = 1.0, 10.0
 PORTION = 100
 DELETE_THIS = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 ASKED, ANSWERED = "realtime-ui:tabs:", "realtime-ui:tab:"
@@ -198,17 +199,19 @@ class SharedTokens(RedisTokenManager):
             del self.sid_to_token[held.sid]
 
     async def _answer_for_ever(self) -> None:
+        backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while True:
             try:
                 async with self.redis.pubsub() as pubsub:
                     await pubsub.subscribe(ASKED + self.instance_id)
+                    backoff.reset()
                     async with asyncio.TaskGroup() as answers:
                         async for message in pubsub.listen():
                             if message["type"] == "message":
                                 answers.create_task(self._answer(json.loads(message["data"])))
             except Exception as error:
                 logger.debug("Other workers cannot ask for tabs now: %r", error)
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(backoff.next())
 
     async def _answer(self, question: dict[str, str]) -> None:
         token, sid = question["token"], question["sid"]

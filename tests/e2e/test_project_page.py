@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 from playwright.async_api import Page, expect
 
+from realtime_ui.persistence.database import Database
 from tests.ageing import let_go
 from tests.app import App
+from tests.bulk import fill_log, tenant_named
 from tests.e2e.conftest import Open, unplug
 
 # Remembers every row that ever stood in the feed, in the order in which it came.
@@ -20,6 +22,13 @@ new MutationObserver((changes) => {
       if (node.nodeType === 1)
         for (const row of [node, ...node.querySelectorAll('[data-seq]')])
           if (row.dataset?.seq) window.rows.push(Number(row.dataset.seq));
+}).observe(document, { childList: true, subtree: true });
+"""
+# Remembers what panels said while they had nothing to show.
+REMEMBER_EMPTY = """
+window.empty = [];
+new MutationObserver(() => {
+  for (const each of document.querySelectorAll('.rt-empty')) window.empty.push(each.textContent);
 }).observe(document, { childList: true, subtree: true });
 """
 
@@ -130,6 +139,22 @@ async def test_the_fields_are_what_the_log_says_and_follow_it(app: App, open_pag
     await post(app, [{"type": "project.updated", "payload": {"projectId": identity, "changes": changes}}])
     await expect(fields).to_contain_text("Grace")
     await expect(fields).not_to_contain_text("599")
+
+
+async def test_the_fields_of_a_log_that_was_never_folded_come_while_it_is_read(app: App, open_page: Open) -> None:
+    """Those set last at once, the others when the whole log has been read; the page never says that there is none."""
+    identity = project()
+    page = (await open_page("/", "max@northwind.test")).page
+    await page.evaluate(REMEMBER_EMPTY)
+    database = Database(app.database_url, pool=1)
+    await fill_log(database, await tenant_named(database, "Northwind"), f"project:{identity}", 3_050)
+    await database.close()
+    await page.locator(f"[data-channel='project:{identity}'] a").click()
+    fields = page.locator(".rt-fields")
+    await expect(fields).to_contain_text("3050")
+    await expect(fields).to_contain_text("3000")
+    await expect(page.locator(".rt-panel-fields .rt-empty")).to_have_count(0)
+    assert not [text for text in await page.evaluate("window.empty") if "No field" in text]
 
 
 async def test_rows_stay_while_offline_and_what_was_missed_comes_after(app: App, open_page: Open) -> None:

@@ -205,19 +205,6 @@ async def test_pages_go_up_from_after_and_down_from_before(log: EventLog) -> Non
     assert await page(after=10) == []
 
 
-async def test_fields_are_folded_from_changes_the_newest_value_first(log: EventLog) -> None:
-    """Events without an object of changes say nothing."""
-    await log.append(
-        [
-            entry(changes={"status": "open", "owner": "Ada"}),
-            entry(changes="none"),
-            entry(text="hello"),
-            entry(changes={"status": "done", "tags": [1]}),
-        ]
-    )
-    assert await log.fold(TENANT, PROJECT) == {"status": ("done", 4), "owner": ("Ada", 1), "tags": ([1], 4)}
-
-
 async def test_several_workers_mark_what_each_published(log: EventLog) -> None:
     """Runs that interleave meet; what lies between them was published by nobody."""
     key = (TENANT, PROJECT)

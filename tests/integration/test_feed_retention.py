@@ -72,9 +72,16 @@ async def test_fields_are_as_all_of_the_log_left_them(app: App) -> None:
     async with open_tab(app.url, app.cookie("max@northwind.test")) as tab:
         answer = await tab.call("fields", {"channel": name})
         epoch = (await tab.sub(name))["epoch"]
-        assert answer == {"ok": True, "epoch": epoch, "fields": {"owner": ["Ada", 1], "status": ["done", 2]}}
+        assert answer == {
+            "ok": True,
+            "epoch": epoch,
+            "seq": 3,
+            "head": 3,
+            "fields": {"owner": ["Ada", 1], "status": ["done", 2]},
+            "more": False,
+        }
         nobody = await tab.call("fields", {"channel": channel()[1]})
-        assert nobody == {"ok": True, "epoch": "", "fields": {}}
+        assert nobody == {"ok": True, "epoch": "", "seq": 0, "head": 0, "fields": {}, "more": False}
 
 
 async def test_fields_are_for_those_who_may_read(app: App) -> None:

@@ -9,7 +9,7 @@ import pytest
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
 from realtime_ui.core.messages import Event, Json
-from realtime_ui.events.foreign import LIMIT, ForeignMessages, to_event
+from realtime_ui.events.foreign import LIMIT, RETRY_MAX_S, ForeignMessages, to_event
 from realtime_ui.providers.base import WireMessage
 from tests.clock import ManualClock, settle
 
@@ -93,7 +93,7 @@ async def test_what_is_heard_while_the_database_is_away_is_recorded_later() -> N
     await log.clock.advance(3)
     assert log.ids == []
     log.away = False
-    await log.clock.advance(1)
+    await log.clock.advance(RETRY_MAX_S)
     assert log.ids == ["a", "b"]
     await foreign.stop()
 

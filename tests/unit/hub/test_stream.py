@@ -16,7 +16,7 @@ from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.core.principals import ApiKey, Scope
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.cursor import Cursor, place_text
-from realtime_ui.hub.stream import Place, Stream
+from realtime_ui.hub.stream import RETRY_MAX_S, Place, Stream
 from realtime_ui.hub.stream_event import Encoded
 from tests.clock import ManualClock, settle
 
@@ -346,7 +346,7 @@ async def test_a_stream_waits_for_a_database_that_is_away() -> None:
     await stage.read()
     assert [each["type"] for each in stage.client.events] == ["heartbeat"]
     stage.shelf.away = False
-    await stage.clock.advance(2)
+    await stage.clock.advance(RETRY_MAX_S)
     await stage.read()
     assert stage.client.seqs(name) == [1]
     await stage.end()

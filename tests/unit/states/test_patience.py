@@ -8,7 +8,7 @@ from realtime_ui.states import patience
 
 async def test_it_asks_again_until_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """And gives what was found then."""
-    monkeypatch.setattr(patience, "RETRY_S", (0, 0.01))
+    monkeypatch.setattr(patience, "RETRY_MIN_S", 0.01)
     tries = 0
 
     async def look_up() -> str:
