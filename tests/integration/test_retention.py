@@ -1,6 +1,7 @@
 """Retention on a real PostgreSQL: a prefix, never more, and nothing that it knew of the fields is lost."""
 
 import asyncio
+import logging
 import uuid
 from typing import Any
 
@@ -226,8 +227,9 @@ async def test_a_field_with_an_endless_name_does_not_keep_its_channel(log: Event
     assert await fields(database, PROJECT) == {"status": ("open", 1)}
 
 
-async def test_a_database_that_is_away_is_told_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_database_that_is_away_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """At the next interval, for as long as it takes."""
+    caplog.set_level(logging.DEBUG)
     database, clock = Database("postgresql+psycopg://nobody@127.0.0.1:1/none", pool=1), ManualClock()
     part = Retention(database, {ChannelType.PROJECT: 30}, clock)
     await part.start()
