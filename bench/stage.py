@@ -18,11 +18,13 @@ from typing import Any
 import httpx
 import psutil
 
+from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.gate import Gate, hash_secret
 from realtime_ui.build import serving_environment
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.principals import Role, Scope
 from realtime_ui.embedded import EmbeddedPostgres
+from realtime_ui.persistence.accounts import AccountRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
@@ -57,8 +59,9 @@ async def _people(url: str) -> Ground:
     database = Database(url, pool=2)
     people = PeopleRepository(database)
     gate = Gate(people, SystemClock(), sign_in_days=1, setup_code="")
-    await gate.add_person("Bench", "ada@bench.test", "Ada", PASSWORD, Role.ADMIN)
-    [(tenant, _)] = await people.tenants()
+    accounts = Accounts(AccountRepository(database))
+    await accounts.add_person("Bench", "ada@bench.test", "Ada", PASSWORD, Role.ADMIN, new_tenant=True)
+    tenant = await accounts.tenant("Bench")
     key = await gate.add_key(tenant, "bench", frozenset(Scope))
     token = await gate.sign_in("ada@bench.test", PASSWORD, "bench")
     await database.close()
@@ -72,10 +75,10 @@ def more_people(base: Ground, number: int) -> list[str]:
 
 async def _more_people(base: Ground, number: int) -> list[str]:
     database = Database(base.url, pool=2)
-    people = PeopleRepository(database)
+    people, accounts = PeopleRepository(database), AccountRepository(database)
     tokens = [uuid.uuid4().hex for _ in range(number)]
     for index, token in enumerate(tokens):
-        person = await people.add_person("Bench", f"p{index}@bench.test", f"Person {index}", "no", Role.MEMBER)
+        person = await accounts.add_person(base.tenant, f"p{index}@bench.test", f"Person {index}", "no", Role.MEMBER)
         await people.open_session(person, base.tenant, hash_secret(token), days=1)
     await database.close()
     return tokens

@@ -14,6 +14,7 @@ from socketio import AsyncServer
 
 from realtime_ui.access.gate import Gate
 from realtime_ui.access.limits import RateLimiter
+from realtime_ui.access.revocations import Revocations
 from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import RealtimeError
@@ -38,6 +39,7 @@ from realtime_ui.hub.presence_feed import PresenceSinkFactory
 from realtime_ui.hub.samples import Samples, dropped, refused
 from realtime_ui.hub.streams import StreamLimits, Streams
 from realtime_ui.hub.subscriptions import SinkFactory
+from realtime_ui.persistence.access_changes import AccessChangeRepository
 from realtime_ui.persistence.channels import ChannelRepository
 from realtime_ui.persistence.connection_stats import ConnectionStatsRepository
 from realtime_ui.persistence.database import Database
@@ -106,7 +108,7 @@ class Runtime:
         self.log = EventLog(self.database, self._writer, clock, self._folder.appended)
         self.retention = Retention(self.database, settings.retention, clock)
         self.channels = ChannelRepository(self.database)
-        self.people = PeopleRepository(self.database)
+        self.people = PeopleRepository(self.database, settings.operator_tenant)
         self.gate = Gate(self.people, clock, sign_in_days=settings.sign_in_days, setup_code=settings.setup_code)
         rate = settings.emit_rate_per_key
         self.emit_limit = RateLimiter(rate, burst=2 * rate, clock=clock)
@@ -178,6 +180,9 @@ class Runtime:
                 seconds=settings.stream_seconds,
             ),
         )
+        self._revocations = Revocations(
+            AccessChangeRepository(self.database), self.gate, (self.feed.recheck, self.streams.recheck), clock
+        )
         self.health = Health(DatabaseCheck(self.database), self.provider, self.hub, self.feed, clock)
 
     async def __aenter__(self) -> "Runtime":
@@ -219,6 +224,8 @@ class Runtime:
         enter(self.feed.stop)
         await self.streams.start()
         enter(self.streams.stop)
+        await self._revocations.start()
+        enter(self._revocations.stop)
         await self.health.start()
         enter(self.health.stop)
         await self.feed.monitor.start(self.state)

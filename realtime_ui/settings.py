@@ -97,6 +97,10 @@ class Settings(BaseSettings):
         "network", description="How much of clients' network addresses is kept: full, network (/24, /48), none."
     )
     connection_stats_days: float = Field(7.0, gt=0, le=3650, description="How long rows of ended connections are kept.")
+    operator_tenant: str = Field(
+        "",
+        description="The organization whose admins operate the server: heartbeats, health; empty: the oldest one.",
+    )
     sign_in_days: int = Field(30, ge=1, le=365, description="How long a sign-in session lasts.")
     max_body_bytes: int = Field(4_000_000, ge=1000, description="The largest HTTP body.")
     emit_rate_per_key: int = Field(10_000, ge=1, description="Events a second that one key may emit.")

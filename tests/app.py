@@ -159,12 +159,12 @@ class App:
         os.close(handle)
         environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests", **environment}
         process = Process(app_root(), environment, Path(output), port or free_port())
-        for email, tenant, *flags in (
-            ("ada@northwind.test", "Northwind", "--admin"),
-            ("max@northwind.test", "Northwind"),
-            ("eve@contoso.test", "Contoso", "--admin"),
+        for email, *flags in (
+            ("ada@northwind.test", "--new-tenant", "Northwind", "--admin"),
+            ("max@northwind.test", "--tenant", "Northwind"),
+            ("eve@contoso.test", "--new-tenant", "Contoso", "--admin"),
         ):
-            command(database_url, "users", "add", email, "--tenant", tenant, *flags)
+            command(database_url, "users", "add", email, *flags)
         keys = {
             name: command(database_url, "keys", "add", "tests", "--tenant", name) for name in ("Northwind", "Contoso")
         }

@@ -1,20 +1,23 @@
 """Finds out who is asking: from a cookie's token, an API key, or a name and password.
 
 A token's answer is remembered for a few seconds, so a tab's events do not each cost a query; signing out
-forgets it at once in this worker. While the database is away the last answer stands for some minutes more, so
-that open pages stay and metrics can be read; whatever needs the database fails by itself.
+forgets it at once in this worker, and `revocations.py` about a second after it changed anywhere. While the
+database is away the last answer stands for some minutes more, so that open pages stay and metrics can be read;
+whatever needs the database fails by itself.
 """
 
 import hashlib
 import hmac
 import secrets
 import uuid
+from collections.abc import Collection
 
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.passwords import check_strength, hash_password, needs_rehash, verify_password
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidRequest, NotAllowed, NotAuthenticated
-from realtime_ui.core.principals import ApiKey, Person, Principal, Role, Scope
+from realtime_ui.core.names import checked_name
+from realtime_ui.core.principals import ApiKey, Person, Principal, Scope
 from realtime_ui.persistence.people import PeopleRepository
 
 COOKIE = "realtime_session"
@@ -24,7 +27,6 @@ KEY_PREFIX = "rk_"
 CACHE_S = 5.0
 AWAY_S = 600.0
 CACHE_SIZE = 10_000
-MAX_NAME = 100
 
 
 class Gate:
@@ -43,6 +45,7 @@ class Gate:
         self._days = sign_in_days
         self._setup_code = setup_code
         self._known: dict[str, tuple[float, Principal | None]] = {}
+        self._forgotten = 0
         # 10 wrong tries at once, then one every 6 s: for an address (a name being guessed) and a client alike.
         self._tries = RateLimiter(rate=1 / 6, burst=10, clock=clock)
 
@@ -75,6 +78,7 @@ class Gate:
         known = self._known.get(digest)
         if known is not None and known[0] > now:
             return known[1]
+        forgotten = self._forgotten
         try:
             found = await self._ask(secret, digest)
         except DatabaseUnavailable:
@@ -83,8 +87,18 @@ class Gate:
             raise
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
-        self._known[digest] = (now + CACHE_S, found)
+        if forgotten == self._forgotten:  # else the answer may be older than the change
+            self._known[digest] = (now + CACHE_S, found)
         return found
+
+    def forget(self, subjects: Collection[uuid.UUID] | None) -> None:
+        """Ask the database again for these people, sessions and keys; for everybody when None."""
+        self._forgotten += 1
+        for digest, (_, principal) in list(self._known.items()):
+            if subjects is None:
+                self._known[digest] = (self._clock.monotonic(), principal)  # stands while the database is away
+            elif principal is not None and not identities(principal).isdisjoint(subjects):
+                del self._known[digest]
 
     async def _ask(self, secret: str, digest: str) -> Principal | None:
         if secret.startswith(KEY_PREFIX):
@@ -148,9 +162,9 @@ class Gate:
         if not self._setup_code or not hmac.compare_digest(code.strip().encode(), self._setup_code.encode()):
             raise NotAllowed("The code is not the one in the terminal.", field="code", remedy="Copy it from there.")
         tenant_name, email, name = (
-            checked_text(tenant_name, field="tenant"),
+            checked_name(tenant_name, field="tenant"),
             checked_email(email),
-            checked_text(name, field="name"),
+            checked_name(name, field="name"),
         )
         check_strength(password)
         person = await self._people.add_first_person(tenant_name, email, name, await hash_password(password))
@@ -160,30 +174,21 @@ class Gate:
         assert credentials is not None
         return await self._open_session(person, credentials.tenant)
 
-    async def add_person(self, tenant_name: str, email: str, name: str, password: str, role: Role) -> uuid.UUID:
-        """Make somebody a member or admin of the tenant of that name, making what is new.
-
-        Raises:
-            InvalidRequest: a field is empty, too long or too weak.
-        """
-        tenant_name, email, name = (
-            checked_text(tenant_name, field="tenant"),
-            checked_email(email),
-            checked_text(name, field="name"),
-        )
-        check_strength(password)
-        return await self._people.add_person(tenant_name, email, name, await hash_password(password), role)
-
     async def add_key(self, tenant: uuid.UUID, name: str, scopes: frozenset[Scope]) -> str:
         """Make a key; returns its secret, which is shown this once and stored as a hash."""
         secret = KEY_PREFIX + secrets.token_urlsafe(32)
-        await self._people.add_key(tenant, checked_text(name, field="name"), hash_secret(secret), scopes)
+        await self._people.add_key(tenant, checked_name(name, field="name"), hash_secret(secret), scopes)
         return secret
 
     async def _open_session(self, person: uuid.UUID, tenant: uuid.UUID) -> str:
         token = secrets.token_urlsafe(32)
         await self._people.open_session(person, tenant, hash_secret(token), days=self._days)
         return token
+
+
+def identities(principal: Principal) -> set[uuid.UUID]:
+    """The ids under which a principal's access can be revoked: its own, and its session's."""
+    return {principal.id, principal.session_id} if isinstance(principal, Person) else {principal.id}
 
 
 def hash_secret(secret: str) -> str:
@@ -206,25 +211,13 @@ def without_session(header: str) -> str:
     return ";".join(pairs).strip()
 
 
-def checked_text(value: str, *, field: str) -> str:
-    """A name for people: 1 to 100 characters without control characters.
-
-    Raises:
-        InvalidRequest: it is not so.
-    """
-    value = value.strip()
-    if not 0 < len(value) <= MAX_NAME or not value.isprintable():
-        raise InvalidRequest(f"{field} is empty or too long.", field=field, remedy=f"Use 1 to {MAX_NAME} characters.")
-    return value
-
-
 def checked_email(value: str) -> str:
     """An address to sign in with, in lower case.
 
     Raises:
         InvalidRequest: it has no @ with something on both sides.
     """
-    value = checked_text(value, field="email").lower()
+    value = checked_name(value, field="email").lower()
     local, at, host = value.partition("@")
     if not (local and at and host) or " " in value:
         raise InvalidRequest("email is not an address.", field="email", remedy="Write it like ada@example.org.")

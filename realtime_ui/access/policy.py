@@ -28,6 +28,8 @@ class Action(StrEnum):
     """Have a page of one's own at the provider, which may there what its person or key may here."""
     METRICS = "read metrics"
     """See what the server counts, of all tenants together."""
+    OPERATE = "operate the server"
+    """See how the workers are, and set what holds for all tenants, such as heartbeats."""
 
 
 def may(principal: Principal | None, action: Action, channel: ChannelName | None, tenant: uuid.UUID) -> bool:
@@ -35,11 +37,14 @@ def may(principal: Principal | None, action: Action, channel: ChannelName | None
 
     Nobody may do anything in another tenant. Keys do what their scopes say. Members read and post,
     admins do everything in their tenant; `user:` channels are for their own person, `system:` channels for admins.
+    The server is operated by the admins of one tenant, which OPERATOR_TENANT names.
     """
     if principal is None or principal.tenant != tenant:
         return False
     if action is Action.METRICS:
         return isinstance(principal, ApiKey) and Scope.METRICS in principal.scopes
+    if action is Action.OPERATE:
+        return isinstance(principal, Person) and principal.role is Role.ADMIN and principal.operator_tenant
     if isinstance(principal, ApiKey):
         if action in (Action.READ, Action.LIST):
             return Scope.READ in principal.scopes

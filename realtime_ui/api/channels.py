@@ -3,17 +3,19 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from realtime_ui.access.policy import Action, require
-from realtime_ui.api.identity import Caller
+from realtime_ui.api.identity import AuthenticatedRoute, Caller
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidRequest, NotFound
+from realtime_ui.core.names import checked_name
 from realtime_ui.runtime import current
 
-router = APIRouter(tags=["channels"])
+router = APIRouter(tags=["channels"], route_class=AuthenticatedRoute)
 
 MAX_PAGE = 1_000
+MAX_TITLE = 200
 
 
 class MessageOut(BaseModel):
@@ -41,12 +43,22 @@ class History(BaseModel):
     messages: list[MessageOut]
 
 
+def _title(value: str) -> str:
+    try:
+        return checked_name(value, field="title", longest=MAX_TITLE)
+    except InvalidRequest as error:
+        raise ValueError(error.detail.rstrip(".")) from error
+
+
+Title = Annotated[str, AfterValidator(_title)]
+
+
 class ChannelIn(BaseModel):
     """What to change of a channel; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
-    title: str | None = Field(None, min_length=1, max_length=200, description="For people; null takes it away.")
+    title: Title | None = Field(None, description="For people; null takes it away.")
     inbound: bool = Field(
         False,
         description="Whether what others publish on it over the provider is recorded even when nobody watches.",

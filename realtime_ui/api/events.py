@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from realtime_ui.access.policy import Action, require
-from realtime_ui.api.identity import Caller
+from realtime_ui.api.identity import AuthenticatedRoute, Caller
 from realtime_ui.core import metrics
 from realtime_ui.core.errors import InvalidRequest, RealtimeError, TooLarge, UnsupportedMedia
 from realtime_ui.core.messages import Event, Json
@@ -19,7 +19,7 @@ from realtime_ui.runtime import current
 
 logger = logging.getLogger(__name__)
 
-router = APIRouter(tags=["events"])
+router = APIRouter(tags=["events"], route_class=AuthenticatedRoute)
 
 MAX_LIST = 1_000
 LOGGED_IDS = 5

@@ -51,7 +51,11 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     return respond(
-        InvalidEvent(f"{first['msg']}.", field=field or None, remedy="See /api/openapi.json for what is expected.")
+        InvalidEvent(
+            f"{first['msg'].removeprefix('Value error, ')}.",
+            field=field or None,
+            remedy="See /api/openapi.json for what is expected.",
+        )
     )
 
 

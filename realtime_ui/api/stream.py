@@ -9,7 +9,7 @@ from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 
-from realtime_ui.api.identity import Caller, client_address
+from realtime_ui.api.identity import AuthenticatedRoute, Caller, client_address
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
@@ -20,7 +20,7 @@ from realtime_ui.hub.streams import StreamRequest, Streams
 from realtime_ui.hub.subscribe import MAX_REWIND
 from realtime_ui.runtime import current
 
-router = APIRouter(tags=["channels"])
+router = APIRouter(tags=["channels"], route_class=AuthenticatedRoute)
 
 RETRY_MS = (2_000, 3_000)
 

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from realtime_ui.access.policy import Action, reach, require
-from realtime_ui.api.identity import Caller
+from realtime_ui.api.identity import AuthenticatedRoute, Caller
 from realtime_ui.core.errors import NotAllowed, TooLarge
 from realtime_ui.core.principals import Person, Principal
 from realtime_ui.providers.base import Grant
 from realtime_ui.runtime import current
 
-router = APIRouter(tags=["provider"])
+router = APIRouter(tags=["provider"], route_class=AuthenticatedRoute)
 
 TOKEN_S = 900
 MAX_ASKED = 20

@@ -1,4 +1,4 @@
-/** The heartbeat monitor: each connection on each channel, live; for admins also charts and the heartbeats' settings. */
+/** The heartbeat monitor: each connection on each channel, live; for admins also charts, for operators the heartbeats' settings. */
 import "./realtime.css";
 import "./monitor.css";
 import { useEffect, useState } from "react";
@@ -97,7 +97,7 @@ export function Connections({ routes }) {
           </p>
         )}
       </section>
-      {page.all && <Settings config={page.config} />}
+      {page.operator && <Settings config={page.config} />}
     </div>
   );
 }

@@ -33,5 +33,5 @@ def connections(routes: Mapping[str, str]) -> rx.Component:
 
 
 def health() -> rx.Component:
-    """The workers and the last hour, live; for admins."""
+    """The workers and the last hour, live; for operators."""
     return Health.create()

@@ -52,7 +52,7 @@ def _ways() -> rx.Component:
         rx.link(rx.icon("users", size=14), rx.el.span("Presence"), href="/presence", aria_label="Presence"),
         rx.link(rx.icon("radio", size=14), rx.el.span("Connections"), href="/connections", aria_label="Connections"),
         rx.cond(
-            SessionState.is_admin,
+            SessionState.is_operator,
             rx.link(rx.icon("heart-pulse", size=14), rx.el.span("Health"), href="/health", aria_label="Health"),
         ),
         class_name="rt-nav",

@@ -38,6 +38,8 @@ class Person:
     email: str
     role: Role
     session_id: uuid.UUID
+    operator_tenant: bool = False
+    """Whether that tenant's admins operate the server."""
 
     @property
     def label(self) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
-from realtime_ui.access.gate import Gate
+from realtime_ui.access.gate import Gate, identities
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.hub.fanout import hang_up, is_silent, queued_bytes
@@ -94,6 +95,16 @@ class TabChecks:
             return
         tab.person = person
         await self._feed.revoke(tab)
+
+    async def recheck(self, subjects: Collection[uuid.UUID] | None) -> None:
+        """Check at once the sockets of these people and sessions; of all when None."""
+        for tab in list(self._tabs.values()):
+            if subjects is None or not identities(tab.person).isdisjoint(subjects):
+                try:
+                    await self._check_session(tab)
+                except RealtimeError as error:
+                    logger.warning("Sockets are checked again later: %s", error)
+                    return
 
     async def _check_socket(self, tab: Tab) -> None:
         """See to it that a reader who stopped costs no more than the bound, and that a dead one is found out."""

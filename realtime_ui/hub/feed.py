@@ -7,7 +7,7 @@ between. Whatever a tab holds here (rooms, sinks) ends with its socket.
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from socketio import AsyncServer
@@ -276,6 +276,10 @@ class FeedNamespace(LineEvents, PresenceEvents):
         """End the feeds of a browser that signed out."""
         for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
             await self.disconnect(sid)
+
+    async def recheck(self, subjects: Collection[uuid.UUID] | None) -> None:
+        """Check at once the sockets of these people and sessions; of all when None."""
+        await self._checks.recheck(subjects)
 
     async def revoke(self, tab: Tab) -> None:
         """Take a tab out of what its person may not read any more."""

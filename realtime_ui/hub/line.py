@@ -89,10 +89,10 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
                     await self.leave_room(sid, view.room)
                     return {"ok": True}
                 await self.enter_room(sid, view.room)
-                return {"ok": True, "all": view.person is None, **await self.monitor.enter(view)}
+                return {"ok": True, "all": view.all, "operator": view.operator, **await self.monitor.enter(view)}
             if page != "health":
                 raise InvalidRequest(f"{clip(page)} is no page of the monitor.", field="page")
-            require(tab.person, Action.ADMINISTER, None)
+            require(tab.person, Action.OPERATE, None)
             if not look:
                 await self.leave_room(sid, HEALTH_ROOM)
                 return {"ok": True}
@@ -102,10 +102,10 @@ class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships
             return {"ok": False, "error": error.problem()}
 
     async def on_set_heartbeat(self, sid: str, data: object = None) -> Json:
-        """An admin changes a type's heartbeat; `{type, interval_ms, timeout_ms}` in, `{ok}` or a problem out."""
+        """An operator changes a type's heartbeat; `{type, interval_ms, timeout_ms}` in, `{ok}` or a problem out."""
         try:
             tab = await self._tab(sid)
-            require(tab.person, Action.ADMINISTER, None)
+            require(tab.person, Action.OPERATE, None)
             given: dict[str, Any] = data if isinstance(data, dict) else {}
             kind = given.get("type")
             if not isinstance(kind, str) or kind not in set(ChannelType):

@@ -40,12 +40,20 @@ class View:
 
     tenant: uuid.UUID
     person: uuid.UUID | None
+    operator: bool
+    """Whether they operate the server, and so are shown what holds for all tenants."""
 
     @classmethod
     def of(cls, person: Person) -> "View":
         """The view that a person has."""
         all_of_them = may(person, Action.ADMINISTER, None, person.tenant)
-        return cls(person.tenant, None if all_of_them else person.id)
+        operator = may(person, Action.OPERATE, None, person.tenant)
+        return cls(person.tenant, None if all_of_them else person.id, operator)
+
+    @property
+    def all(self) -> bool:
+        """Whether it is all of the tenant's connections."""
+        return self.person is None
 
     @property
     def room(self) -> str:
@@ -105,7 +113,7 @@ class Monitor:
         """Somebody begins to look at connections: all of it as it is now."""
         rows, total = await self._rows(view)
         self._shown.setdefault(view, {}).update(rows)
-        return {**self._said(list(rows.values()), [], total), **await self._history(view)}
+        return {**self._said(view, list(rows.values()), [], total), **await self._history(view)}
 
     async def enter_health(self) -> dict[str, Json]:
         """Somebody begins to look at the workers: as they are, and as the last hour was."""
@@ -133,7 +141,7 @@ class Monitor:
         rows, total = await self._rows(view)
         changed = [row for each, row in rows.items() if shown.get(each) != row]
         gone = [each for each in shown if each not in rows]
-        said = self._said(changed, gone, total)
+        said = self._said(view, changed, gone, total)
         if turned:
             said |= await self._history(view)
         self._shown[view] = rows
@@ -150,9 +158,11 @@ class Monitor:
         if self._send(HEALTH_ROOM, "workers", said if changed else None) == 0:
             self._health_shown = None
 
-    def _said(self, rows: list[Json], gone: list[str], total: int) -> dict[str, Json]:
-        config = {kind.value: asdict(each) for kind, each in self._heartbeats.config.items()}
-        return {"rows": rows, "gone": gone, "total": total, "limit": LIMIT, "now": _now(), "config": config}
+    def _said(self, view: View, rows: list[Json], gone: list[str], total: int) -> dict[str, Json]:
+        said: dict[str, Json] = {"rows": rows, "gone": gone, "total": total, "limit": LIMIT, "now": _now()}
+        if view.operator:
+            said["config"] = {kind.value: asdict(each) for kind, each in self._heartbeats.config.items()}
+        return said
 
     async def _rows(self, view: View) -> tuple[dict[str, Json], int]:
         """The connections of a view by their row's id, newest first, and how many are open."""

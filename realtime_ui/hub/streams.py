@@ -5,9 +5,10 @@ import logging
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
+from realtime_ui.access.gate import identities
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
@@ -262,6 +263,13 @@ class Streams:
             if stream.ended_at is None and now - stream.checked_at >= CHECK_S:
                 await self._check_caller(stream)
                 stream.checked_at = now
+
+    async def recheck(self, subjects: Collection[uuid.UUID] | None) -> None:
+        """Check at once the streams of these people, sessions and keys; of all when None."""
+        for stream in list(self._open):
+            changed = subjects is None or not identities(stream.principal).isdisjoint(subjects)
+            if changed and stream.ended_at is None:
+                await self._check_caller(stream)
 
     async def _check_caller(self, stream: Stream) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Connection health: how the parts and the workers are, for admins."""
+"""Connection health: how the parts and the workers are, for operators."""
 
 import reflex as rx
 
@@ -15,9 +15,13 @@ def page() -> rx.Component:
         rx.cond(
             SessionState.signed_in,
             rx.cond(
-                SessionState.is_admin,
+                SessionState.is_operator,
                 health(),
-                rx.el.p("How the servers are is for admins. Ask one of your organization.", class_name="rt-empty"),
+                rx.el.p(
+                    "This page shows the whole server, so only its operators see it: the admins of one organization, "
+                    "which the setting OPERATOR_TENANT names.",
+                    class_name="rt-empty",
+                ),
             ),
         )
     )

@@ -4,13 +4,14 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from realtime_ui.core.principals import ApiKey, Person, Role, Scope
 from realtime_ui.persistence.database import Database
 
 _PERSON_BY_TOKEN = text("""
-    SELECT s.id AS session_id, p.id, p.name, p.email, m.role, t.id AS tenant, t.name AS tenant_name
+    SELECT s.id AS session_id, p.id, p.name, p.email, m.role, t.id AS tenant, t.name AS tenant_name,
+           t.id = (SELECT o.id FROM tenants o WHERE :operator IN ('', o.name) ORDER BY o.created_at, o.id LIMIT 1)
+           AS operator_tenant
     FROM sign_in_sessions s
     JOIN people p ON p.id = s.person_id
     JOIN memberships m ON m.person_id = p.id AND m.tenant_id = s.tenant_id
@@ -29,11 +30,9 @@ _ADD_KEY = text(
     "INSERT INTO api_keys (id, tenant_id, name, secret_hash, scopes) VALUES (:id, :tenant, :name, :hash, :scopes)"
 )
 _KEY_BY_HASH = text("SELECT id, tenant_id, name, scopes FROM api_keys WHERE secret_hash = :hash AND revoked_at IS NULL")
+_ADD_TENANT = text("INSERT INTO tenants (id, name) VALUES (:id, :name)")
 _ADD_PERSON = text("INSERT INTO people (id, email, name, password_hash) VALUES (:id, :email, :name, :hash)")
-_JOIN = text("""
-    INSERT INTO memberships (tenant_id, person_id, role) VALUES (:tenant, :person, :role)
-    ON CONFLICT (tenant_id, person_id) DO UPDATE SET role = excluded.role
-""")
+_JOIN = text("INSERT INTO memberships (tenant_id, person_id, role) VALUES (:tenant, :person, :role)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,12 @@ class PeopleRepository:
 
     Args:
         database: where they stand.
+        operator_tenant: the name of the tenant whose admins operate the server; "" for the oldest one.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, operator_tenant: str = "") -> None:
         self._database = database
+        self._operator_tenant = operator_tenant
 
     async def any_person(self) -> bool:
         """Whether anybody can sign in at all."""
@@ -66,45 +67,12 @@ class PeopleRepository:
             await connection.execute(text("LOCK TABLE people IN EXCLUSIVE MODE"))
             if (await connection.execute(text("SELECT EXISTS (SELECT 1 FROM people)"))).scalar():
                 return None
-            return await self._add(connection, tenant_name, email, name, password_hash, Role.ADMIN)
-
-    async def add_person(self, tenant_name: str, email: str, name: str, password_hash: str, role: Role) -> uuid.UUID:
-        """Make a person a member of the tenant of that name, making either where it is new.
-
-        A person who is there keeps their password and name.
-        """
-        async with self._database.transaction() as connection:
-            return await self._add(connection, tenant_name, email, name, password_hash, role)
-
-    async def _add(
-        self, connection: AsyncConnection, tenant_name: str, email: str, name: str, password_hash: str, role: Role
-    ) -> uuid.UUID:
-        tenant = await self._tenant(connection, tenant_name)
-        person: uuid.UUID | None = (
-            await connection.execute(text("SELECT id FROM people WHERE email = :email"), {"email": email})
-        ).scalar()
-        if person is None:
-            person = uuid.uuid4()
+            tenant, person = uuid.uuid4(), uuid.uuid4()
+            await connection.execute(_ADD_TENANT, {"id": tenant, "name": tenant_name})
             values = {"id": person, "email": email, "name": name, "hash": password_hash}
             await connection.execute(_ADD_PERSON, values)
-        await connection.execute(_JOIN, {"tenant": tenant, "person": person, "role": role.value})
+            await connection.execute(_JOIN, {"tenant": tenant, "person": person, "role": Role.ADMIN.value})
         return person
-
-    async def _tenant(self, connection: AsyncConnection, name: str) -> uuid.UUID:
-        query = text("SELECT id FROM tenants WHERE name = :name ORDER BY created_at LIMIT 1")
-        found: uuid.UUID | None = (await connection.execute(query, {"name": name})).scalar()
-        if found is None:
-            found = uuid.uuid4()
-            await connection.execute(
-                text("INSERT INTO tenants (id, name) VALUES (:id, :name)"), {"id": found, "name": name}
-            )
-        return found
-
-    async def tenants(self) -> list[tuple[uuid.UUID, str]]:
-        """All tenants with their names, oldest first."""
-        async with self._database.single() as connection:
-            rows = (await connection.execute(text("SELECT id, name FROM tenants ORDER BY created_at"))).all()
-        return [(row.id, row.name) for row in rows]
 
     async def credentials(self, email: str) -> Credentials | None:
         """What to check a password against, with the person's oldest tenant."""
@@ -133,10 +101,20 @@ class PeopleRepository:
     async def person_by_token(self, token_hash: str) -> Person | None:
         """Who a cookie's token belongs to, while the session lasts and the membership stands."""
         async with self._database.single() as connection:
-            row = (await connection.execute(_PERSON_BY_TOKEN, {"hash": token_hash})).first()
+            values = {"hash": token_hash, "operator": self._operator_tenant}
+            row = (await connection.execute(_PERSON_BY_TOKEN, values)).first()
         if row is None:
             return None
-        return Person(row.id, row.tenant, row.tenant_name, row.name, row.email, Role(row.role), row.session_id)
+        return Person(
+            row.id,
+            row.tenant,
+            row.tenant_name,
+            row.name,
+            row.email,
+            Role(row.role),
+            row.session_id,
+            bool(row.operator_tenant),
+        )
 
     async def add_key(self, tenant: uuid.UUID, name: str, secret_hash: str, scopes: frozenset[Scope]) -> uuid.UUID:
         """Store a key; returns its id."""

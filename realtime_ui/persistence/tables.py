@@ -285,6 +285,19 @@ class ApiKeyRow(SQLModel, table=True):
     revoked_at: datetime | None = _time()
 
 
+class RealtimeAccessChange(SQLModel, table=True):
+    """A person, session or key whose access changed; written by triggers, read by every worker."""
+
+    __tablename__ = "realtime_access_changes"
+    __table_args__ = (Index("idx_realtime_access_changes_changed_at", "changed_at"),)
+
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
+    subject: uuid.UUID
+    changed_at: datetime = Field(
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()"))
+    )
+
+
 class RealtimeLease(SQLModel, table=True):
     """What only one worker does at a time, which one, and until when."""
 

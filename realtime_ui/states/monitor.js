@@ -58,6 +58,7 @@ const connections = new Page("connections", "connections", (before, news) => {
     config: news.config,
     skew: skewOf(news),
     all: news.all ?? before.all,
+    operator: news.operator ?? before.operator,
     history: news.history ?? before.history ?? [],
   };
 });

@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from realtime_ui.access.policy import Action, may
 from realtime_ui.core.principals import Person
 from realtime_ui.runtime import current
 from realtime_ui.states.patience import patiently
@@ -18,6 +19,7 @@ class SessionState(rx.State):
     email: str = ""
     tenant: str = ""
     is_admin: bool = False
+    is_operator: bool = False
     _whose: str = ""
 
     async def _recognise(self) -> Person | None:
@@ -44,6 +46,7 @@ class SessionState(rx.State):
         self.signed_in = True
         self.name, self.email, self.tenant = person.name, person.email, person.tenant_name
         self.is_admin = person.role == "admin"
+        self.is_operator = may(person, Action.OPERATE, None, person.tenant)
         return None
 
     @rx.event

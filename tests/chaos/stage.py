@@ -54,7 +54,7 @@ class Stage:
         self._keeper = asyncio.create_task(self._keep_running(), name="service-manager")
         try:
             await self._until_it_answers()
-            await asyncio.to_thread(self._run, "users", "add", PERSON, "--tenant", TENANT, "--admin")
+            await asyncio.to_thread(self._run, "users", "add", PERSON, "--new-tenant", TENANT, "--admin")
             self.key = await self.add_key("chaos")
             self.cookie = await asyncio.to_thread(sign_in, self.url, PERSON)
         except BaseException:

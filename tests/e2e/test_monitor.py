@@ -124,7 +124,19 @@ async def test_a_member_sees_their_own_connections_and_no_more(app: App, open_pa
     await expect(page.get_by_role("heading", name="Heartbeats")).to_have_count(0)
     await expect(page.get_by_role("link", name="Health")).to_have_count(0)
     await page.goto(f"{app.url}/health")
-    await expect(page.get_by_text("is for admins")).to_be_visible()
+    await expect(page.get_by_text("only its operators see it")).to_be_visible()
+
+
+async def test_another_tenants_admin_sees_its_connections_and_nothing_of_the_server(app: App, open_page: Open) -> None:
+    """Its own charts and buttons, but no heartbeats to set; the page about the servers says whose it is."""
+    page = (await open_page("/connections", "eve@contoso.test")).page
+    await expect(page.get_by_role("heading", name="Connections")).to_be_visible()
+    await expect(page.get_by_label("The last hour by channel type")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Heartbeats")).to_have_count(0)
+    await expect(page.get_by_role("link", name="Health")).to_have_count(0)
+    await page.goto(f"{app.url}/health")
+    await expect(page.get_by_text("OPERATOR_TENANT")).to_be_visible()
+    await expect(page.locator(".rt-workers")).to_have_count(0)
 
 
 def past_hour(app: App) -> None:

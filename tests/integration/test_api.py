@@ -14,6 +14,7 @@ from realtime_ui.api.app import create_api
 from realtime_ui.core.principals import Role, Scope
 from realtime_ui.runtime import Runtime
 from tests.clock import ManualClock
+from tests.people import have_person, tenants
 
 PASSWORD = "a long enough password"
 EVENT = {"type": "project.updated", "payload": {"projectId": "abc123", "changes": {"status": "completed"}}}
@@ -29,8 +30,8 @@ async def http(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
 
 async def make_key(runtime: Runtime, *scopes: Scope, tenant: str = "Northwind") -> dict[str, str]:
     """The header of a new key of a tenant."""
-    await runtime.gate.add_person(tenant, f"ada@{tenant.lower()}.test", "Ada", PASSWORD, Role.ADMIN)
-    identity = next(identity for identity, name in await runtime.people.tenants() if name == tenant)
+    await have_person(runtime.database, tenant, f"ada@{tenant.lower()}.test", "Ada", Role.ADMIN)
+    identity = next(identity for identity, name in await tenants(runtime.database) if name == tenant)
     return {"Authorization": f"Bearer {await runtime.gate.add_key(identity, 'tests', frozenset(scopes or Scope))}"}
 
 
@@ -100,7 +101,7 @@ async def test_403_for_a_key_or_a_person_that_may_not(http: httpx.AsyncClient, r
     assert (await http.post("/api/events", json=EVENT, headers=emitter)).status_code == 202
     problem(await http.get("/api/channels/project:abc123/history", headers=emitter), 403)
     problem(await http.put("/api/channels/project:abc123", json={"title": "x"}, headers=reader), 403)
-    await runtime.gate.add_person("Northwind", "max@northwind.test", "Max", PASSWORD, Role.MEMBER)
+    await have_person(runtime.database, "Northwind", "max@northwind.test", "Max", Role.MEMBER)
     token = await runtime.gate.sign_in("max@northwind.test", PASSWORD, "127.0.0.1")
     member = {"Cookie": f"{COOKIE}={token}"}
     assert (await http.get("/api/channels/project:abc123/history", headers=member)).status_code == 200
@@ -177,7 +178,8 @@ async def test_422_for_wrong_parameters(http: httpx.AsyncClient, key: dict[str, 
     """Of a query, a path or a body that FastAPI checks."""
     problem(await http.get("/api/channels/project:x/history?limit=0", headers=key), 422, "limit")
     problem(await http.get("/api/channels/planet:x/history", headers=key), 422, "name")
-    problem(await http.put("/api/channels/project:x", json={"title": ""}, headers=key), 422, "title")
+    for title in ("", "x" * 201, "nul\x00", "\x1b[31mred", "two\nlines", "turned \u202etxt.exe"):
+        problem(await http.put("/api/channels/project:x", json={"title": title}, headers=key), 422, "title")
     problem(await http.put("/api/channels/project:x", json={"title": "x", "name": "x"}, headers=key), 422, "name")
 
 
@@ -251,7 +253,7 @@ async def test_the_schema_is_published(http: httpx.AsyncClient) -> None:
 
 async def test_signing_in_and_out(http: httpx.AsyncClient, runtime: Runtime) -> None:
     """A form post, a cookie that scripts cannot read, and a session that ends at once."""
-    await runtime.gate.add_person("Northwind", "ada@northwind.test", "Ada", PASSWORD, Role.ADMIN)
+    await have_person(runtime.database, "Northwind", "ada@northwind.test", "Ada", Role.ADMIN)
     form = {"email": "ADA@northwind.test", "password": PASSWORD}
     response = await http.post("/api/sign-in", data=form)
     assert (response.status_code, response.headers["location"]) == (303, "/")
@@ -268,7 +270,7 @@ async def test_signing_in_and_out(http: httpx.AsyncClient, runtime: Runtime) -> 
 
 async def test_a_wrong_password_says_nothing_of_who_is_known(http: httpx.AsyncClient, runtime: Runtime) -> None:
     """The same answer, and after ten tries a limit."""
-    await runtime.gate.add_person("Northwind", "ada@northwind.test", "Ada", PASSWORD, Role.ADMIN)
+    await have_person(runtime.database, "Northwind", "ada@northwind.test", "Ada", Role.ADMIN)
     answers = [
         (await http.post("/api/sign-in", data={"email": email, "password": "wrong"})).headers["location"]
         for email in ("ada@northwind.test", "nobody@northwind.test")

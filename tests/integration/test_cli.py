@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 
+import httpx
 import pytest
 
-from tests.app import ROOT, App, command
+from tests.app import PASSWORD, ROOT, App, command, sign_in
 
 
 def run(app: App, *arguments: str, key: str | None = None) -> "subprocess.CompletedProcess[str]":
@@ -110,3 +112,65 @@ def test_a_key_is_for_one_organization(app: App) -> None:
 def test_new_epochs_says_for_how_many_channels(database_url: str) -> None:
     """None, while nothing was ever emitted."""
     assert command(database_url, "log", "new-epochs") == "0 channels have a new epoch."
+
+
+def test_accounts_are_listed_and_changed(app: App) -> None:
+    """Who and what exists, with ids; revoking takes effect on the running server."""
+
+    def on_database(*arguments: str) -> str:
+        return command(app.database_url, *arguments)
+
+    email = f"zoe-{uuid.uuid4().hex[:8]}@northwind.test"
+    assert on_database("users", "add", email, "--tenant", "Northwind") == f"{email} is a member of Northwind."
+    assert on_database("users", "role", email, "admin").endswith("was a member of Northwind and is an admin now.")
+    [line] = [line for line in on_database("users", "list").splitlines() if email in line]
+    assert line.split()[:4] == [email, email.partition("@")[0], "admin", "Northwind"]
+    [northwind] = [line for line in on_database("tenants", "list").splitlines() if line.startswith("Northwind ")]
+    assert northwind.endswith("yes"), "the oldest tenant operates the server"
+    sign_in(app.url, email)
+    [session] = [line for line in on_database("sessions", "list", email).splitlines() if email in line]
+    assert on_database("sessions", "end", session.split()[0]) == "1 session is ended."
+    name = f"bot-{uuid.uuid4().hex[:8]}"
+    secret = on_database("keys", "add", name, "--tenant", "Northwind")
+    [key] = [line for line in on_database("keys", "list", "--tenant", "Northwind").splitlines() if name in line]
+    headers = {"Authorization": f"Bearer {secret}"}
+    event = {"type": "project.updated", "payload": {"projectId": "x"}}
+    assert httpx.post(f"{app.url}/api/events", json=event, headers=headers).status_code == 202
+    assert on_database("keys", "revoke", key.split()[0]) == f"The key {name} of Northwind is revoked."
+    deadline = time.monotonic() + 60
+    while httpx.post(f"{app.url}/api/events", json=event, headers=headers).status_code != 401:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    on_database("users", "passwd", email)
+    assert on_database("users", "remove", email) == f"{email} is removed from Northwind and signed out everywhere."
+    assert email not in on_database("users", "list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["users", "add", "ada@northwind.test", "--tenant", "Northwind"], "users role"),
+        (["users", "add", "zoe@northwind.test", "--tenant", "Nortwhind"], "tenants list"),
+        (["users", "add", "zoe@northwind.test", "--new-tenant", "Northwind"], "--tenant"),
+        (["users", "add", "zoe@northwind.test"], "--new-tenant"),
+        (["users", "remove", "nobody@northwind.test"], "users list"),
+        (["keys", "revoke", "no such key"], "keys list"),
+        (["sessions", "end", "no such session"], "sessions list"),
+    ],
+)
+def test_account_commands_say_what_is_wrong_and_change_nothing(app: App, arguments: list[str], words: str) -> None:
+    """In one sentence that names the command to use."""
+    environment = {**os.environ, "DATABASE_URL": app.database_url, "REALTIME_PASSWORD": PASSWORD}
+    before = command(app.database_url, "users", "list")
+    done = subprocess.run(
+        [sys.executable, "-m", "realtime_ui", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert command(app.database_url, "users", "list") == before

@@ -115,6 +115,18 @@ async def test_every_feed_event_gives_another_tenant_nothing(app: App, secret: s
         assert PROJECT not in str(tab.lobby)
 
 
+async def test_every_feed_event_gives_another_tenants_admin_nothing_of_the_server(app: App) -> None:
+    """How the workers are, and what holds for all tenants, is for operators: the first tenant's admins."""
+    look = {"page": "health", "look": True}
+    wish = {"type": "project", "interval_ms": 1_000, "timeout_ms": 2_000}
+    async with open_tab(app.url, app.cookie("eve@contoso.test")) as tab:
+        for event in namespace_events():
+            answer = await tab.call(event, {**look, **wish, "channel": f"project:{PROJECT}"})
+            assert "workers" not in str(answer)
+            assert "timeout_ms" not in str(answer.get("config"))
+        assert (await tab.call("set_heartbeat", wish))["error"]["status"] == 403
+
+
 def api_routes(router: Any) -> Iterator[APIRoute]:
     """Every route of an app, those of the routers it includes among them."""
     for route in router.routes:
@@ -151,6 +163,18 @@ async def test_every_route_gives_strangers_nothing(app: App, secret: str) -> Non
             expected = (403,) if path in SCOPES_OF_THEIR_OWN else (400, 404, 422)
             assert response.status_code in expected, (method, address, response.text)
     assert northwind(app) == before
+
+
+async def test_strangers_get_401_before_anything_of_their_request_is_judged(app: App) -> None:
+    """Broken bodies, wrong fields and senseless parameters teach nobody anything, and cost no parsing."""
+    async with httpx.AsyncClient(base_url=app.url) as http:
+        for method, path in routes():
+            address = path.replace("{name}", "no%20channel") + "?limit=x&rewind=x&channel="
+            for body in (b"{", b'{"unknown": 1}', b"\xff"):
+                response = await http.request(
+                    method, address, content=body, headers={"Content-Type": "application/json"}
+                )
+                assert response.status_code == 401, (method, address, response.text)
 
 
 async def test_cross_origin_reads_are_not_allowed(app: App) -> None:

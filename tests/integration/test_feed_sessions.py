@@ -8,15 +8,19 @@ import pytest
 import socketio
 import uvicorn
 
+from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.gate import CACHE_S
+from realtime_ui.access.revocations import INTERVAL_S
 from realtime_ui.api.guard import Guard
 from realtime_ui.core.principals import Role
 from realtime_ui.hub.checks import SESSIONS_INTERVAL_S
+from realtime_ui.persistence.accounts import AccountRepository
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import PASSWORD, free_port
 from tests.clock import ManualClock
 from tests.conftest import no_sink
+from tests.people import have_person
 from tests.tab import open_tab
 
 
@@ -35,7 +39,7 @@ class Stage:
 
     async def become(self, role: Role) -> None:
         """Give Max a role."""
-        await self.runtime.gate.add_person("Northwind", "max@northwind.test", "Max", PASSWORD, role)
+        await have_person(self.runtime.database, "Northwind", "max@northwind.test", "Max", role)
 
 
 @pytest.fixture
@@ -87,12 +91,33 @@ async def test_whoever_is_signed_out_posts_nothing(stage: Stage) -> None:
     async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
         async with stage.runtime.database.single() as connection:
             await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
-        await stage.clock.advance(CACHE_S + 1)
+        stage.clock.stand_still(CACHE_S + 1)  # before anything noticed and ended the feed
         for event in ("post", "whoami"):
             answer = await tab.call(event, post)
             assert (answer["ok"], answer["error"]["status"]) == (False, 401)
     async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
         assert (await tab.sub("session:s"))["head"] == 0
+
+
+@pytest.mark.parametrize("change", ["session", "person"])
+async def test_a_revoked_session_ends_its_feed_within_seconds(stage: Stage, change: str) -> None:
+    """And not only when all sockets are checked; another person's feed goes on."""
+    await have_person(stage.runtime.database, "Northwind", "ada@northwind.test", "Ada", Role.ADMIN)
+    ada = f"realtime_session={await stage.runtime.gate.sign_in('ada@northwind.test', PASSWORD, 'tests')}"
+    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab, open_tab(stage.url, ada, "/feed") as other:
+        gone = asyncio.Event()
+        tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
+        assert (await tab.sub("project:x"))["ok"]
+        accounts = Accounts(AccountRepository(stage.runtime.database))
+        if change == "session":
+            await accounts.end_sessions("max@northwind.test")
+        else:
+            await accounts.remove_person("max@northwind.test")
+        assert INTERVAL_S < SESSIONS_INTERVAL_S
+        await stage.clock.advance(INTERVAL_S)
+        async with asyncio.timeout(60):
+            await gone.wait()
+        assert (await other.sub("project:x"))["ok"]
 
 
 async def test_a_new_role_begins_with_a_new_feed(stage: Stage) -> None:

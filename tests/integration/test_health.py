@@ -20,6 +20,7 @@ from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import PASSWORD, ROOT, App, command
 from tests.conftest import no_sink
+from tests.people import have_person, tenants
 from tests.postgres import OwnPostgres
 from tests.tab import open_tab
 
@@ -47,8 +48,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 async def key(runtime: Runtime, scopes: frozenset[Scope], tenant: str = "Northwind") -> dict[str, str]:
     """The header of a new key."""
-    await runtime.gate.add_person(tenant, f"ada@{tenant.lower()}.test", "Ada", PASSWORD, Role.ADMIN)
-    identity = next(identity for identity, name in await runtime.people.tenants() if name == tenant)
+    await have_person(runtime.database, tenant, f"ada@{tenant.lower()}.test", "Ada", Role.ADMIN)
+    identity = next(identity for identity, name in await tenants(runtime.database) if name == tenant)
     return {"Authorization": f"Bearer {await runtime.gate.add_key(identity, 'tests', scopes)}"}
 
 

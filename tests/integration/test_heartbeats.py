@@ -278,12 +278,22 @@ async def test_a_connection_of_another_worker_is_closed_with_that_ones_next_flus
         await until(lambda: "/feed" not in max_.client.namespaces, seconds=FLUSH_S + SLACK_S)
 
 
-async def test_an_admin_sets_heartbeats_and_nobody_else(app: App) -> None:
-    """What makes no sense is refused with its field, in words; what does holds at once."""
+async def test_an_operator_sets_heartbeats_and_nobody_else(app: App) -> None:
+    """Neither a member nor another tenant's admin; what makes no sense is refused with its field, in words."""
     wish = {"type": "user", "interval_ms": 2_000, "timeout_ms": 3_000}
     senseless: tuple[Any, ...] = (None, {"type": "planet"}, {"type": []}, {"type": "user", "interval_ms": "1"})
-    async with open_tab(app.url, app.cookie(ADA)) as ada, open_tab(app.url, app.cookie(MAX)) as max_:
-        assert (await max_.call("set_heartbeat", wish))["error"]["status"] == 403
+    async with (
+        open_tab(app.url, app.cookie(ADA)) as ada,
+        open_tab(app.url, app.cookie(MAX)) as max_,
+        open_tab(app.url, app.cookie(EVE)) as eve,
+    ):
+        before = query(app, "SELECT * FROM realtime_heartbeat_config ORDER BY id")
+        for stranger in (max_, eve):
+            refused = await stranger.call("set_heartbeat", {**wish, "timeout_ms": 4_000})
+            assert refused["error"]["status"] == 403
+            shown = await stranger.call("monitor", {"page": "connections", "look": True})
+            assert (shown["operator"], "config" in shown) == (False, False)
+        assert query(app, "SELECT * FROM realtime_heartbeat_config ORDER BY id") == before
         refusal = (await ada.call("set_heartbeat", wish))["error"]
         assert (refusal["field"], refusal["status"]) == ("timeout_ms", 422)
         assert "4 s or more" in refusal["remedy"]
@@ -298,13 +308,18 @@ async def test_an_admin_sets_heartbeats_and_nobody_else(app: App) -> None:
         }
 
 
-async def test_how_the_workers_are_is_for_admins(app: App) -> None:
-    """Counts of the worker, and no name of anybody."""
+async def test_how_the_workers_are_is_for_operators(app: App) -> None:
+    """Counts of the worker, and no name of anybody; other tenants' admins are none of them."""
     look = {"page": "health", "look": True}
-    async with open_tab(app.url, app.cookie(EVE)) as eve, open_tab(app.url, app.cookie(MAX)) as max_:
-        assert (await max_.call("monitor", look))["error"]["status"] == 403
-        assert not (await eve.call("monitor", {"page": "elsewhere", "look": True}))["ok"]
-        answer = await eve.call("monitor", look)
+    async with (
+        open_tab(app.url, app.cookie(ADA)) as ada,
+        open_tab(app.url, app.cookie(EVE)) as eve,
+        open_tab(app.url, app.cookie(MAX)) as max_,
+    ):
+        for stranger in (eve, max_):
+            assert (await stranger.call("monitor", look))["error"]["status"] == 403
+        assert not (await ada.call("monitor", {"page": "elsewhere", "look": True}))["ok"]
+        answer = await ada.call("monitor", look)
         [worker] = [worker for worker in answer["workers"] if worker["here"]]
         assert worker["sockets"] >= 2
         assert (worker["database_up"], worker["provider"], worker["provider_status"]) == (True, "memory", "connected")

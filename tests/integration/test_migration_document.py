@@ -19,6 +19,7 @@ from realtime_ui.runtime import Runtime
 from tests.app import PASSWORD, ROOT, App
 from tests.clock import settle
 from tests.documents import region, snippets
+from tests.people import have_person
 
 CHANNEL = "project:abc123"
 
@@ -117,7 +118,7 @@ async def test_a_program_goes_on_where_it_ended(app: App, tmp_path: Path) -> Non
 
 async def test_code_of_the_app_emits_and_reacts(runtime: Runtime) -> None:
     """On the bus."""
-    await runtime.gate.add_person("Northwind", "ada@northwind.test", "Ada", PASSWORD, Role.ADMIN)
+    await have_person(runtime.database, "Northwind", "ada@northwind.test", "Ada", Role.ADMIN)
     token = await runtime.gate.sign_in("ada@northwind.test", PASSWORD, "tests")
     ada = await runtime.gate.by_token(token)
     assert ada is not None

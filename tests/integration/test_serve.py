@@ -79,7 +79,7 @@ def postmaster_of(process: Process) -> psutil.Process:
 async def test_a_killed_database_comes_back_and_emits_ride_it_out(own_process: Process) -> None:
     """The parent starts it again, the worker finds it, the client's retries store each event once."""
     own_process.start()
-    of_its_data(own_process, "users", "add", "ada@northwind.test", "--tenant", "Northwind", "--admin")
+    of_its_data(own_process, "users", "add", "ada@northwind.test", "--new-tenant", "Northwind", "--admin")
     key = of_its_data(own_process, "keys", "add", "tests")
     async with EventClient(own_process.url, key) as client:
         await client.emit("project.updated", {"projectId": "x"}, id="before")
@@ -110,7 +110,7 @@ async def test_a_full_disk_refuses_emits_for_as_long_as_it_is_full(app: App, sma
     app.process.end()
     try:
         process.start()
-        of_its_data(process, "users", "add", "ada@northwind.test", "--tenant", "Northwind", "--admin")
+        of_its_data(process, "users", "add", "ada@northwind.test", "--new-tenant", "Northwind", "--admin")
         key = of_its_data(process, "keys", "add", "tests")
         filler = small_disk / "filler"
         with filler.open("wb") as file, suppress(OSError):

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from socketio import AsyncServer
 
+from realtime_ui.access.accounts import Accounts
+from realtime_ui.access.revocations import INTERVAL_S
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import NotAllowed, RateLimited
 from realtime_ui.core.principals import Principal, Role, Scope
@@ -16,11 +18,13 @@ from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.cursor import Cursor
 from realtime_ui.hub.stream import Stream
 from realtime_ui.hub.streams import CHECK_S, StreamRequest
+from realtime_ui.persistence.accounts import AccountRepository
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.app import PASSWORD
 from tests.clock import ManualClock
 from tests.conftest import no_sink
+from tests.people import have_person, tenants
 
 PROJECT = ChannelName.parse("project:x")
 USER = ChannelName.parse("user:x")
@@ -59,13 +63,13 @@ class Stage:
 
     async def person(self, role: Role = Role.MEMBER) -> str:
         """Max's cookie, signed in."""
-        await self.runtime.gate.add_person("Northwind", "max@northwind.test", "Max", PASSWORD, role)
+        await have_person(self.runtime.database, "Northwind", "max@northwind.test", "Max", role)
         return f"realtime_session={await self.runtime.gate.sign_in('max@northwind.test', PASSWORD, 'tests')}"
 
     async def key(self) -> str:
         """A new key's header."""
         await self.person()
-        [(tenant, _)] = await self.runtime.people.tenants()
+        [(tenant, _)] = await tenants(self.runtime.database)
         return f"Bearer {await self.runtime.gate.add_key(tenant, 'tests', frozenset({Scope.READ}))}"
 
     async def open(
@@ -166,6 +170,21 @@ async def test_a_session_that_ended_elsewhere_ends_its_streams(stage: Stage) -> 
     async with stage.runtime.database.single() as connection:
         await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
     await stage.clock.advance(CHECK_S + 2)
+    assert await opened.over()
+
+
+@pytest.mark.parametrize("whose", ["key", "person"])
+async def test_a_stream_ends_within_seconds_of_its_callers_revocation(stage: Stage, whose: str) -> None:
+    """And not only when all callers are checked."""
+    accounts = Accounts(AccountRepository(stage.runtime.database))
+    if whose == "key":
+        opened = await stage.open(key=await stage.key())
+        await accounts.revoke_key("tests")
+    else:
+        opened = await stage.open(cookie=await stage.person())
+        await accounts.remove_person("max@northwind.test")
+    await stage.clock.advance(INTERVAL_S)
+    await stage.until(lambda: ": the session has ended, or the key was revoked" in opened.text)
     assert await opened.over()
 
 

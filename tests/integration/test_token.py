@@ -27,6 +27,7 @@ from tests.conftest import no_sink
 from tests.doubles.ably import AblyServer
 from tests.doubles.pusher import PusherServer
 from tests.integration.test_api import make_key, problem
+from tests.people import have_person, tenants
 
 PASSWORD = "a long enough password"
 ADDRESS = "/api/realtime/token"
@@ -43,7 +44,7 @@ class Stage:
     async def cookie(self, role: Role = Role.MEMBER, tenant: str = "Northwind") -> tuple[str, Person]:
         """Somebody new who is signed in."""
         email = f"{uuid.uuid4().hex[:8]}@northwind.test"
-        await self.runtime.gate.add_person(tenant, email, "Max", PASSWORD, role)
+        await have_person(self.runtime.database, tenant, email, "Max", role)
         token = await self.runtime.gate.sign_in(email, PASSWORD, email)
         person = await self.runtime.gate.by_token(token)
         assert person is not None
@@ -190,7 +191,7 @@ async def test_who_may_not_is_refused(on_pusher: tuple[Stage, PusherServer]) -> 
     plain = await make_key(stage.runtime, Scope.EMIT, Scope.READ)
     problem(await stage.http.get(ADDRESS, params=form(own), headers=plain), 403)
     deaf = await make_key(stage.runtime, Scope.TOKEN, tenant="Contoso")
-    tenant = next(identity for identity, name in await stage.runtime.people.tenants() if name == "Contoso")
+    tenant = next(identity for identity, name in await tenants(stage.runtime.database) if name == "Contoso")
     body = problem(await stage.http.get(ADDRESS, params=form(f"{tenant}:project:x"), headers=deaf), 403)
     assert "scope read or emit" in body["remedy"]
 

@@ -1,6 +1,7 @@
 """Who may do what."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,11 @@ ME = uuid.UUID(int=7)
 def person(role: Role, tenant: uuid.UUID = HERE) -> Person:
     """A person of a tenant."""
     return Person(ME, tenant, "Northwind", "Ada", "ada@northwind.test", role, uuid.UUID(int=9))
+
+
+def operator(role: Role) -> Person:
+    """A person of the tenant that operates the server."""
+    return replace(person(role), operator_tenant=True)
 
 
 def key(*scopes: Scope, tenant: uuid.UUID = HERE) -> ApiKey:
@@ -48,6 +54,10 @@ TABLE: list[tuple[Principal, Action, str | None, bool]] = [
     (key(*TENANT_SCOPES), Action.METRICS, None, False),
     (person(Role.ADMIN), Action.METRICS, None, False),
     (key(*Scope), Action.POST, "session:x", False),
+    (operator(Role.ADMIN), Action.OPERATE, None, True),
+    (operator(Role.MEMBER), Action.OPERATE, None, False),
+    (person(Role.ADMIN), Action.OPERATE, None, False),
+    (key(*Scope), Action.OPERATE, None, False),
 ]
 
 

@@ -1,0 +1,71 @@
+"""What the commands share: the settings, the database, and errors as one sentence."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import httpx
+import typer
+from pydantic import ValidationError
+
+from realtime_ui.client import EmitError
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.persistence.database import Database
+from realtime_ui.settings import Settings, load_settings
+
+
+def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
+    """Run `work(database)`: on the configured one, or on the embedded one, started if it is not up."""
+    config = settings()
+    embedded = None
+    url = config.database_url
+    if not url:
+        from realtime_ui.embedded import EmbeddedPostgres
+        from realtime_ui.persistence.migrate import upgrade
+
+        embedded = EmbeddedPostgres(config.data_dir / "postgres")
+        url = embedded.url
+        if not embedded.was_running:
+            upgrade(url)
+
+    async def run() -> Any:
+        database = Database(url, pool=2)
+        try:
+            return await work(database)
+        finally:
+            await database.close()
+
+    try:
+        with told():
+            return asyncio.run(run())
+    finally:
+        if embedded is not None and not embedded.was_running:
+            embedded.stop()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors as one sentence and exit code 1, without a traceback."""
+    try:
+        yield
+    except (RealtimeError, EmitError) as error:
+        fail(" ".join(filter(None, (str(error), getattr(error, "remedy", None)))))
+    except httpx.TransportError as error:
+        fail(f"The server does not answer: {error}")
+
+
+def settings() -> Settings:
+    """The settings, or an end with one sentence that names the wrong one."""
+    try:
+        return load_settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])).upper()
+        fail(f"{where} is wrong: {first['msg'].removeprefix('Value error, ')}")
+
+
+def fail(message: str) -> NoReturn:
+    """End with a message on standard error and exit code 1."""
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
