@@ -42,7 +42,7 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     server.eio.cors_allowed_origins = "*"
 
     _trace_where_asked()
-    keep_tokens(app)
+    keep_tokens(app, settings.secret_key)
     log_errors(app)
 
     @asynccontextmanager

@@ -21,8 +21,9 @@ class Tab:
 
     def __init__(self, url: str, cookie: str | None) -> None:
         self.client = socketio.AsyncClient(reconnection=False)
-        self.token = str(uuid.uuid4())
-        self._url = f"{url}?token={self.token}"
+        self.token = uuid.uuid4().hex
+        """As a page begins; the server answers with one of its own making, as with every other's."""
+        self._url = url
         self._headers = {"Cookie": cookie} if cookie else {}
         self.frames: list[dict[str, Any]] = []
         self.lobby: list[list[dict[str, Any]]] = []
@@ -40,11 +41,12 @@ class Tab:
         self.client.on("health", self._health, namespace="/feed")
         self.client.on("presence", self._presence, namespace="/feed")
         self.client.on("event", self._update, namespace="/_event")
+        self.client.on("new_token", self._new_token, namespace="/_event")
 
     async def connect(self, *namespaces: str, headers: dict[str, str] | None = None, page: str | None = None) -> None:
         """Connect to the namespaces named; with a page's path, Reflex loads it, as it does for a browser."""
         await self.client.connect(
-            self._url,
+            f"{self._url}?token={self.token}",
             headers={**self._headers, **(headers or {})},
             auth={"event": _event("reflex___state____state.hydrate_and_load", page)} if page else None,
             socketio_path="_event",
@@ -106,6 +108,10 @@ class Tab:
 
     async def _presence(self, diff: dict[str, Any]) -> None:
         self.presence.append(diff)
+        self._news.set()
+
+    async def _new_token(self, token: str) -> None:
+        self.token = token
         self._news.set()
 
     async def _update(self, update: dict[str, Any]) -> None:

@@ -86,6 +86,9 @@ RESUMES = _counter(
     "reset",
 )
 SOCKETS_REFUSED = Counter("realtime_sockets_refused", "Sockets that nobody signed in came with.")
+EVENTS_REFUSED = Counter(
+    "realtime_events_refused", "Socket events that named no handler, were malformed, too large or too many."
+)
 BEATS = _counter(
     "realtime_beats",
     "Heartbeats over sockets: sent, answered, and missed (once for each silence of a connection on a channel).",

@@ -5,8 +5,6 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from socketio import AsyncNamespace
-
 from realtime_ui.access.policy import Action, require
 from realtime_ui.core.channels import ChannelType, clip
 from realtime_ui.core.clock import Clock
@@ -17,6 +15,7 @@ from realtime_ui.hub.connection_stats import ConnectionStats
 from realtime_ui.hub.fanout import hang_up, send_to_room, sockets_in
 from realtime_ui.hub.heartbeat import Heartbeats
 from realtime_ui.hub.monitor import HEALTH_ROOM, Monitor, View
+from realtime_ui.hub.namespace import ClientNamespace
 from realtime_ui.hub.subscriptions import Tab
 from realtime_ui.persistence.connection_stats import ConnectionStatsRepository
 from realtime_ui.persistence.event_log import ChannelKey
@@ -39,7 +38,7 @@ class LineParts:
     stats: ConnectionStats
 
 
-class LineEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+class LineEvents(ClientNamespace):
     """The part of the namespace that knows of beats and of the monitor.
 
     Args:

@@ -6,8 +6,6 @@ A tab is in one place at a time; what it enters takes it from where it was. All 
 from collections.abc import Callable
 from typing import Any
 
-from socketio import AsyncNamespace
-
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, clip
@@ -15,6 +13,7 @@ from realtime_ui.core.errors import InvalidRequest, NotAuthenticated, RealtimeEr
 from realtime_ui.core.messages import Json
 from realtime_ui.hub.lobby import Audience
 from realtime_ui.hub.members import Activity
+from realtime_ui.hub.namespace import ClientNamespace
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_rooms import PresenceSink, View
 from realtime_ui.hub.subscribe import checked_states
@@ -27,7 +26,7 @@ PresenceSinkFactory = Callable[[str, str, ChannelName], PresenceSink | None]
 """(Reflex client token, state name, channel) → a sink for a state that wants diffs, or None."""
 
 
-class PresenceEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+class PresenceEvents(ClientNamespace):
     """What the namespace does for presence; the rest of it says who a socket is."""
 
     _presence: Presence

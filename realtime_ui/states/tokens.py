@@ -3,6 +3,7 @@
 A tab shows a token that is its own, and that a duplicate made by the browser shows, too. Reflex gives whoever
 comes second another token, and with it a fresh state. But the first may be a socket that nobody closed: its worker
 was killed, or its network went away. So the worker that has it asks the browser whether it is still there.
+Whether the token is the socket's principal's has been checked before (`states/tab_namespace.py`).
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import logging
 import pickle
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
@@ -24,6 +26,8 @@ from realtime_ui.core.backoff import Backoff
 from realtime_ui.hub.fanout import DirectWebSocket, hang_up
 from realtime_ui.hub.feed import EVENT_NAMESPACE
 from realtime_ui.providers.redis_client import be_patient
+from realtime_ui.states.tab_namespace import TabNamespace
+from realtime_ui.states.tab_tokens import TabTokens
 
 logger = logging.getLogger(__name__)
 
@@ -42,18 +46,32 @@ ASKED, ANSWERED = "realtime-ui:tabs:", "realtime-ui:tab:"
 """What a Redis channel begins with, on which a worker is asked for a tab; and the key of an answer."""
 
 
-def keep_tokens(app: rx.App) -> None:
-    """Have an app keep its tabs' tokens as this module says."""
-    namespace: Any = app.event_namespace
-    kept: TokenManager = namespace._token_manager
+FreshToken = Callable[[str], str]
+"""A socket's id → a new token for its principal."""
+
+
+def keep_tokens(app: rx.App, secret: str) -> TabNamespace:
+    """Have an app keep its tabs' tokens as this module says.
+
+    Args:
+        app: the app.
+        secret: the server's secret key.
+
+    Returns:
+        the namespace of the tabs' events, in place of Reflex's own.
+    """
+    kept: TokenManager = cast("Any", app.event_namespace)._token_manager
+    namespace = app._event_namespace = TabNamespace(app, TabTokens(secret))
+    cast("Any", app.sio).register_namespace(namespace)
     sockets = _Sockets(app)
     if isinstance(kept, RedisTokenManager):
         states: Any = app.state_manager
         for client in (kept.redis, states.redis):
             be_patient(client)
-        namespace._token_manager = SharedTokens(kept.redis, sockets)
+        namespace._token_manager = SharedTokens(kept.redis, sockets, namespace.fresh_token)
     else:
-        namespace._token_manager = OwnTokens(sockets)
+        namespace._token_manager = OwnTokens(sockets, namespace.fresh_token)
+    return namespace
 
 
 class _Sockets:
@@ -90,16 +108,27 @@ async def _until_forgotten(tokens: TokenManager, token: str, sid: str) -> None:
         await asyncio.sleep(STEP_S)
 
 
+def _put_on_record(tokens: TokenManager, token: str, sid: str, fresh_token: FreshToken) -> str | None:
+    """Link a socket to a token in this worker's record, or to a fresh one if another socket has it."""
+    held = tokens.token_to_socket.get(token)
+    new_token = fresh_token(sid) if held and held.sid != sid else None
+    tokens.token_to_socket[new_token or token] = SocketRecord(instance_id=tokens.instance_id, sid=sid)
+    tokens.sid_to_token[sid] = new_token or token
+    return new_token
+
+
 class OwnTokens(LocalTokenManager):
     """For a worker that is alone.
 
     Args:
         sockets: its tabs' sockets.
+        fresh_token: makes tokens for duplicates.
     """
 
-    def __init__(self, sockets: _Sockets) -> None:
+    def __init__(self, sockets: _Sockets, fresh_token: FreshToken) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._sockets = sockets
+        self._fresh_token = fresh_token
 
     async def link_token_to_sid(self, token: str, sid: str) -> str | None:
         """Give a socket the token that it shows, or another one if a tab that is there has it."""
@@ -108,7 +137,7 @@ class OwnTokens(LocalTokenManager):
             await _until_forgotten(self, token, held.sid)
             if self.token_to_socket.get(token) == held:  # else somebody came back quicker
                 await self.disconnect_token(token, held.sid)
-        return await super().link_token_to_sid(token, sid)
+        return _put_on_record(self, token, sid, self._fresh_token)
 
 
 class SharedTokens(RedisTokenManager):
@@ -117,11 +146,13 @@ class SharedTokens(RedisTokenManager):
     Args:
         redis: Reflex's client.
         sockets: this worker's tabs' sockets.
+        fresh_token: makes tokens for duplicates.
     """
 
-    def __init__(self, redis: Any, sockets: _Sockets) -> None:
+    def __init__(self, redis: Any, sockets: _Sockets, fresh_token: FreshToken) -> None:
         super().__init__(redis)
         self._sockets = sockets
+        self._fresh_token = fresh_token
         self._tasks: list[asyncio.Task[None]] = []
 
     async def link_token_to_sid(self, token: str, sid: str) -> str | None:
@@ -136,13 +167,13 @@ class SharedTokens(RedisTokenManager):
                 self._ensure_socket_record_task()
                 await self._make_way(token)
                 own = SocketRecord(instance_id=self.instance_id, sid=sid)
-                new_token = None if await self._claim(token, own) else str(uuid.uuid4())
+                new_token = None if await self._claim(token, own) else self._fresh_token(sid)
                 if new_token:
                     await self._claim(new_token, own)
         except Exception as error:  # feeds need no state, and handlers wait for a Redis that is away
             if not isinstance(error, TimeoutError):
                 logger.warning("Redis refuses to say whether a tab is somewhere else: %s", error)
-            return await LocalTokenManager.link_token_to_sid(self, token, sid)
+            return _put_on_record(self, token, sid, self._fresh_token)
         self.token_to_socket[new_token or token] = own
         self.sid_to_token[sid] = new_token or token
         return new_token

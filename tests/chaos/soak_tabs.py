@@ -51,6 +51,7 @@ async def one_tab_after_another(
                 counts.ends[how] += 1
                 reading.cancel()
                 [outcome] = await asyncio.gather(reading, return_exceptions=True)
+                token = wire.token
                 if isinstance(outcome, Exception) and how != "lost":
                     counts.troubles.append(f"a tab ended by itself: {outcome!r}")
         except (OSError, TimeoutError, websockets.WebSocketException) as error:

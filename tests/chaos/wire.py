@@ -40,9 +40,11 @@ class Packet:
 class Wire:
     """An open WebSocket."""
 
-    def __init__(self, connection: websockets.ClientConnection, dead_s: float) -> None:
+    def __init__(self, connection: websockets.ClientConnection, dead_s: float, token: str) -> None:
         self._connection = connection
         self._dead_s = dead_s
+        self.token = token
+        """The Reflex client token, as the server said last."""
 
     async def connect(self, namespace: str) -> None:
         """Ask to be let into a namespace."""
@@ -70,7 +72,10 @@ class Wire:
                 beat = Packet.parse(text)
                 await self.send(beat.namespace, *beat.data)
             elif text.startswith("4"):
-                yield Packet.parse(text)
+                packet = Packet.parse(text)
+                if packet.kind == EVENT and packet.data[0] == "new_token":
+                    self.token = packet.data[1]
+                yield packet
             elif text == "1":
                 return
 
@@ -106,7 +111,8 @@ async def open_wire(
     except BaseException:
         line.close()
         raise
-    address = f"ws://localhost:{port}/_event/?token={token or uuid.uuid4()}&EIO=4&transport=websocket"
+    token = token or uuid.uuid4().hex
+    address = f"ws://localhost:{port}/_event/?token={token}&EIO=4&transport=websocket"
     async with websockets.connect(
         address,
         sock=line,
@@ -120,4 +126,4 @@ async def open_wire(
         greeting = await connection.recv()
         assert isinstance(greeting, str)
         engine = json.loads(greeting[1:])  # after Engine.IO's `0`
-        yield Wire(connection, (engine["pingInterval"] + engine["pingTimeout"]) / 1000)
+        yield Wire(connection, (engine["pingInterval"] + engine["pingTimeout"]) / 1000, token)

@@ -14,6 +14,7 @@ from reflex_base.registry import RegistrationContext
 from socketio.exceptions import ConnectionError as Refused
 
 from realtime_ui import realtime_ui as application
+from realtime_ui.access.gate import SCOPE_TOKEN
 from realtime_ui.api.app import create_api
 from realtime_ui.hub.feed import FeedNamespace
 from tests.app import App
@@ -90,6 +91,22 @@ def namespace_events() -> list[str]:
         for name, _ in inspect.getmembers(FeedNamespace, inspect.isfunction)
         if name.startswith("on_") and name not in ("on_connect", "on_disconnect")
     ]
+
+
+async def test_a_socket_cannot_connect_again_under_an_environment_of_its_own(app: App, secret: str) -> None:
+    """The server's own events are not a client's to send, nor are names and arguments that no handler takes."""
+    cookie = app.cookie("ada@northwind.test")
+    forged = {"QUERY_STRING": "token=x", "asgi.scope": {"headers": [], SCOPE_TOKEN: cookie.partition("=")[2]}}
+    async with open_tab(app.url, cookie) as ada, open_tab(app.url, app.cookie("eve@contoso.test")) as eve:
+        for namespace in ("/_event", "/feed"):
+            for event in ("connect", "disconnect", "no such event", "__class__"):
+                for arguments in ((forged,), (forged, None), ("reason",), ()):
+                    await eve.client.emit(event, arguments, namespace=namespace)
+        await eve.event("reflex___state____state.realtime_ui___states___session____session_state.load")
+        await eve.until(lambda: "Contoso" in str(eve.updates))
+        assert "Northwind" not in str(eve.updates)
+        assert not (await eve.sub(f"project:{PROJECT}"))["rows"]
+        assert (await ada.sub(f"project:{PROJECT}", rewind=10))["rows"]
 
 
 async def test_every_feed_event_gives_nobody_nothing(app: App) -> None:

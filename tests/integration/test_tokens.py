@@ -10,6 +10,7 @@ import redis.asyncio
 import reflex as rx
 from reflex.utils.token_manager import SocketRecord
 
+from realtime_ui.states.tab_tokens import PATTERN
 from realtime_ui.states.tokens import SharedTokens, _Sockets
 from tests.app import App
 from tests.tab import Tab, open_tab
@@ -36,12 +37,11 @@ def tenant_in(state: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def again(tab: Tab, url: str, cookie: str) -> AsyncIterator[Tab]:
+async def again(tab: Tab, url: str, cookie: str | None, *namespaces: str, token: str = "") -> AsyncIterator[Tab]:
     """The tab once more, with the same token, as its page comes back."""
     back = Tab(url, cookie)
-    back._url, back.token = tab._url, tab.token
-    back.client.on("new_token", lambda token: setattr(back, "token", token), namespace="/_event")
-    await back.connect("/_event", "/feed")
+    back.token = token or tab.token
+    await back.connect(*(namespaces or ("/_event", "/feed")))
     try:
         yield back
     finally:
@@ -90,11 +90,38 @@ async def test_a_duplicated_tab_gets_a_state_of_its_own(app: App) -> None:
         assert tenant_in(await state_of(tab)) == "Northwind"
 
 
+async def test_a_closed_tabs_state_is_its_persons_alone(app: App) -> None:
+    """Its token stands in addresses, and so in logs: shown by anybody else it opens a fresh state."""
+    cookie = app.cookie(ADA)
+    async with open_tab(app.url, cookie, "/_event") as tab:
+        await tab.event(LOAD)
+        await tab.until(lambda: "Northwind" in str(tab.updates))
+    for thief in (None, app.cookie("max@northwind.test"), app.cookie("eve@contoso.test"), "realtime_session=made-up"):
+        async with again(tab, app.url, thief, "/_event") as other:
+            assert other.token != tab.token
+            assert ADA not in str(await state_of(other))
+    async with again(tab, app.url, app.cookie(ADA), "/_event") as back:
+        assert back.token == tab.token, "another session of the same person"
+        assert tenant_in(await state_of(back)) == "Northwind"
+
+
+async def test_a_token_that_the_server_did_not_make_is_replaced(app: App) -> None:
+    """Whether a page made it up, as each does at first, or somebody changed a real one."""
+    cookie = app.cookie(ADA)
+    async with open_tab(app.url, cookie, "/_event") as tab:
+        assert PATTERN.fullmatch(tab.token)
+    nonce, code = tab.token.split("-")
+    for forged in ("0", "x" * 100, nonce, f"{nonce}-{code[::-1]}", f"{code}-{code}"):
+        async with again(Tab(app.url, None), app.url, cookie, "/_event", token=forged) as other:
+            assert other.token not in (forged, tab.token)
+            assert PATTERN.fullmatch(other.token)
+
+
 async def test_an_open_tabs_state_is_kept_for_as_long_as_it_is_open() -> None:
     """Reflex would let it go some minutes after the last change; a record that Redis forgot is there again."""
     with Valkey.running() as server:
         client, sockets = redis.asyncio.Redis.from_url(server.url), _Sockets(cast(rx.App, SimpleNamespace(sio=None)))
-        tokens = SharedTokens(client, sockets)
+        tokens = SharedTokens(client, sockets, lambda sid: "fresh")
         tokens.token_to_socket["open"] = SocketRecord(instance_id=tokens.instance_id, sid="sid")
         states = [f"{token}_{rx.State.get_full_name()}" for token in ("open", "closed")]
         for state in states:
