@@ -61,6 +61,8 @@ logger = logging.getLogger(__name__)
 CONNECT_PATIENCE_S = 1.0
 """How long the start waits for the provider; then feeds begin from the log alone."""
 GAUGES_S = 2.0
+KEYS_PER_S, KEY_BURST = 1 / 60, 10
+"""How often one admin may make an API key."""
 TOKENS_PER_S, TOKEN_BURST = 5, 200
 """How often one caller may ask for tokens: a page on Pusher asks once for each channel."""
 
@@ -113,6 +115,7 @@ class Runtime:
         rate = settings.emit_rate_per_key
         self.emit_limit = RateLimiter(rate, burst=2 * rate, clock=clock)
         self.token_limit = RateLimiter(TOKENS_PER_S, burst=TOKEN_BURST, clock=clock)
+        self.key_limit = RateLimiter(KEYS_PER_S, burst=KEY_BURST, clock=clock)
         self.provider = create_realtime_client(settings.realtime_provider, settings)
         self._foreign_lease = Lease(self.database, "foreign messages", client_id, clock)
         self._ids_are_shared = Capability.MESSAGE_IDS in self.provider.capabilities

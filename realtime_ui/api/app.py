@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from realtime_ui.api import channels, events, health, sign_in, stream, token
+from realtime_ui.api import channels, events, health, keys, sign_in, stream, token
 from realtime_ui.api.problems import install_problems
 from realtime_ui.core.errors import NotFound
 
@@ -20,7 +20,7 @@ def create_api() -> FastAPI:
         redoc_url=None,
     )
     install_problems(api)
-    for module in (events, channels, stream, token, sign_in, health):
+    for module in (events, channels, stream, token, sign_in, keys, health):
         api.include_router(module.router)
 
     @api.api_route("/api", methods=METHODS, include_in_schema=False)

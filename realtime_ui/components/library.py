@@ -13,6 +13,7 @@ LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
 CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path
 CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
 CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path
+FIRST_EVENT = rx.asset("first_event.jsx", shared=True).importable_path
 CONNECTIONS = rx.asset("connections.jsx", shared=True).importable_path
 HEALTH = rx.asset("health.jsx", shared=True).importable_path
 PRESENCE = rx.asset("presence.jsx", shared=True).importable_path

@@ -67,23 +67,3 @@ def _account() -> rx.Component:
         action="/api/sign-out",
         class_name="rt-account",
     )
-
-
-def copyable(text: str | rx.Var[str], *, label: str) -> rx.Component:
-    """A line to copy, with a button that does.
-
-    Args:
-        text: the line.
-        label: what it is, for screen readers.
-    """
-    return rx.el.div(
-        rx.el.pre(rx.el.code(text), tab_index=0, aria_label=label),
-        rx.el.button(
-            rx.icon("copy", size=14),
-            "Copy",
-            type="button",
-            class_name="rt-copy",
-            on_click=[rx.set_clipboard(text), rx.toast.success("Copied")],
-        ),
-        class_name="rt-copyable",
-    )

@@ -1,10 +1,13 @@
 """Small views over the feed client: the connection, a channel's fields, the tenant's channels."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 import reflex as rx
+from reflex_base.config import get_config
 
-from realtime_ui.components.library import CHANNEL_LIST, CONNECTION_BANNER, CURRENT_FIELDS
+from realtime_ui.components.library import CHANNEL_LIST, CONNECTION_BANNER, CURRENT_FIELDS, FIRST_EVENT
 from realtime_ui.states.channel import ChannelState
 
 
@@ -43,6 +46,17 @@ class ChannelList(rx.Component):
     routes: rx.Var[dict[str, str]]
 
 
+class FirstEvent(rx.Component):
+    """The React component of `first_event.jsx`."""
+
+    library = FIRST_EVENT
+    tag = "FirstEvent"
+
+    url: rx.Var[str]
+    example: rx.Var[str]
+    admin: rx.Var[bool]
+
+
 def connection_banner() -> rx.Component:
     """A banner for connecting, reconnecting, offline and refused; nothing while all is well."""
     return ConnectionBanner.create()
@@ -75,3 +89,13 @@ def channel_list(routes: Mapping[str, str], empty: rx.Component) -> rx.Component
         empty: shown while there is no channel.
     """
     return ChannelList.create(empty, routes=dict(routes))
+
+
+def first_event(example: Mapping[str, Any], admin: bool | rx.Var[bool]) -> rx.Component:
+    """The curl line that sends an event. An admin can have a key put into it, which the page alone ever holds.
+
+    Args:
+        example: the event.
+        admin: whether whoever looks may make keys.
+    """
+    return FirstEvent.create(url=get_config().api_url, example=json.dumps(example), admin=admin)

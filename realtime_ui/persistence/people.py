@@ -124,12 +124,6 @@ class PeopleRepository:
             await connection.execute(_ADD_KEY, values)
         return key
 
-    async def has_key(self, tenant: uuid.UUID) -> bool:
-        """Whether the tenant ever had a key."""
-        query = text("SELECT EXISTS (SELECT 1 FROM api_keys WHERE tenant_id = :tenant)")
-        async with self._database.single() as connection:
-            return bool((await connection.execute(query, {"tenant": tenant})).scalar())
-
     async def key_by_hash(self, secret_hash: str) -> ApiKey | None:
         """The key with that secret, unless revoked."""
         async with self._database.single() as connection:

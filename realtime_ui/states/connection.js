@@ -221,9 +221,9 @@ if (isBrowser) {
 }
 
 /** Fetch from the API with the tab's cookie; in development it has another port than the page. */
-export const fetchApi = async (path) => {
+export const fetchApi = async (path, options = {}) => {
   const base = eventSocket ? new URL(eventSocket.io.uri).origin.replace(/^ws/, "http") : "";
-  const response = await fetch(base + path, { credentials: "include" });
+  const response = await fetch(base + path, { ...options, credentials: "include" });
   const body = await response.json();
   if (!response.ok) throw new Error(wordsOf(body));
   return body;

@@ -43,7 +43,14 @@ async def test_from_the_set_up_page_to_the_first_row(fresh: Process, browser: Br
         await page.fill(f"input[name={name}]", value)
     await page.click("text=Create")
     line = page.get_by_label("The line that sends the first event")
+    await expect(line).to_contain_text("Bearer $API_KEY")
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(str(frame))))
+    await page.reload()
+    await expect(line).to_contain_text("Bearer $API_KEY")
+    await page.get_by_role("button", name="Create a key").click()
     await expect(line).to_contain_text("Bearer rk_")
+    assert not any("rk_" in frame for frame in frames), "the key is no state"
     await expect(page.get_by_text("Waiting for the first event")).to_be_visible()
 
     await context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -62,4 +69,6 @@ async def test_from_the_set_up_page_to_the_first_row(fresh: Process, browser: Br
     await expect(page.locator("[data-channel='project:apollo']")).to_contain_text("1 event")
     await expect(project.get_by_role("log")).to_contain_text("status → in flight")
     await expect(project.locator(".rt-fields")).to_contain_text("in flight")
+    await page.reload()
+    await expect(line).to_contain_text("Bearer $API_KEY")  # shown once
     await context.close()

@@ -12,7 +12,7 @@ from realtime_ui.access.gate import COOKIE
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.api.app import create_api
 from realtime_ui.core.principals import Role, Scope
-from realtime_ui.runtime import Runtime
+from realtime_ui.runtime import KEY_BURST, Runtime
 from tests.clock import ManualClock
 from tests.people import have_person, tenants
 
@@ -247,7 +247,7 @@ async def test_the_schema_is_published(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/api/openapi.json")).json()["paths"]
     assert set(paths) == {
         *("/api/events", "/api/stream", "/api/channels/{name}/history", "/api/channels/{name}"),
-        *("/api/health", "/api/ready", "/api/metrics", "/api/realtime/token"),
+        *("/api/health", "/api/ready", "/api/metrics", "/api/realtime/token", "/api/keys"),
     }
 
 
@@ -279,6 +279,29 @@ async def test_a_wrong_password_says_nothing_of_who_is_known(http: httpx.AsyncCl
     for _ in range(20):
         last = await http.post("/api/sign-in", data={"email": "ada@northwind.test", "password": "wrong"})
     assert last.headers["location"] == "/sign-in?problem=RateLimited&field="
+
+
+async def test_an_admin_who_is_signed_in_makes_a_key(
+    http: httpx.AsyncClient, runtime: Runtime, key: dict[str, str]
+) -> None:
+    """Shown in the answer alone; nobody else makes one, and nobody makes them at will."""
+    await runtime.gate.add_person("Northwind", "max@northwind.test", "Max", PASSWORD, Role.MEMBER)
+    cookies = {
+        name: f"{COOKIE}={await runtime.gate.sign_in(f'{name}@northwind.test', PASSWORD, name)}"
+        for name in ("ada", "max")
+    }
+    problem(await http.post("/api/keys"), 401)
+    problem(await http.post("/api/keys", headers=key), 403)
+    problem(await http.post("/api/keys", headers={"Cookie": cookies["max"]}), 403)
+    response = await http.post("/api/keys", headers={"Cookie": cookies["ada"]})
+    assert response.status_code == 201
+    assert response.headers["cache-control"] == "no-store"
+    made = response.json()
+    assert made["scopes"] == ["emit", "read"]
+    answer = await http.post("/api/events", json=EVENT, headers={"Authorization": f"Bearer {made['key']}"})
+    assert answer.status_code == 202
+    answers = [await http.post("/api/keys", headers={"Cookie": cookies["ada"]}) for _ in range(KEY_BURST)]
+    problem(answers[-1], 429)
 
 
 async def test_the_set_up_needs_the_code_and_works_once(http: httpx.AsyncClient, runtime: Runtime) -> None:

@@ -25,7 +25,7 @@ PROJECT = uuid.uuid4().hex[:12]
 OWN_ROUTES_OPEN_TO_ALL = {"/api/sign-in", "/api/sign-out", "/api/set-up", "/api", "/api/{path:path}"}
 OWN_ROUTES_OPEN_TO_ALL |= {"/api/health", "/api/ready"}
 """Routes that are there for strangers; each has its own tests."""
-SCOPES_OF_THEIR_OWN = {"/api/metrics", "/api/realtime/token"}
+SCOPES_OF_THEIR_OWN = {"/api/metrics", "/api/realtime/token", "/api/keys"}
 """Routes that a usual key may not call at all."""
 
 
@@ -91,6 +91,17 @@ def namespace_events() -> list[str]:
         for name, _ in inspect.getmembers(FeedNamespace, inspect.isfunction)
         if name.startswith("on_") and name not in ("on_connect", "on_disconnect")
     ]
+
+
+async def test_a_look_at_a_page_makes_no_key(app: App) -> None:
+    """Not even an admin's first one: a key is made at a click, by the API, and is in no state."""
+    before = northwind(app)
+    for page in ("/", "/set-up"):
+        async with open_tab(app.url, app.cookie("ada@northwind.test"), "/_event", page=page) as tab:
+            await tab.until(lambda: "Northwind" in str(tab.updates))
+            await tab.event("reflex___state____state.hydrate")
+            assert "rk_" not in str(tab.updates)
+    assert northwind(app)["api_keys"] == before["api_keys"]
 
 
 async def test_a_socket_cannot_connect_again_under_an_environment_of_its_own(app: App, secret: str) -> None:
