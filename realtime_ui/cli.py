@@ -125,7 +125,8 @@ def _as_json(message: dict[str, Any]) -> str:
 def _for_people(message: dict[str, Any]) -> str:
     at = datetime.fromtimestamp(message["timestamp"] / 1000).strftime("%H:%M:%S")
     place = f"{message['channel']} {message.get('seq', '·')}"
-    rest = message.get("data") or {name: message[name] for name in ("first", "last", "after") if name in message}
+    instead = ("first", "last", "after", "unreadable")
+    rest = message.get("data") or {name: message[name] for name in instead if name in message}
     return f"{at}  {place}  {message['type']}  {json.dumps(rest, ensure_ascii=False)}"
 
 

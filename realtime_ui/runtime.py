@@ -33,6 +33,7 @@ from realtime_ui.hub.health import Health
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.inbound import Inbound
 from realtime_ui.hub.line import LineParts
+from realtime_ui.hub.packets import bound_packets
 from realtime_ui.hub.posts import Posts
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import PresenceSinkFactory
@@ -220,6 +221,7 @@ class Runtime:
         await self.stats.start(self.state)
         enter(self.stats.stop)
         install_direct_writes(self._server)
+        bound_packets(self._server)
         await self.presence.start()
         enter(self.presence.stop)
         self._server.register_namespace(self.feed)

@@ -1,6 +1,6 @@
 """`/api/channels/…`: history out, titles in."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -18,14 +18,24 @@ MAX_PAGE = 1_000
 MAX_TITLE = 200
 
 
+class UnreadableOut(BaseModel):
+    """Says of a message that its payload is not shown."""
+
+    bytes: int = Field(description="How large the payload is.")
+    reason: Literal["depth", "size", "number"] = Field(
+        description="Nested more than 64 levels deep, larger than 256 KiB, or with a number that readers do not take."
+    )
+
+
 class MessageOut(BaseModel):
     """A message on a channel; `timestamp` is ms since the Unix epoch."""
 
     seq: int
     id: str
     type: str
-    data: dict[str, Any]
+    data: Any = Field(description="The payload; null where it is unreadable.")
     timestamp: int
+    unreadable: UnreadableOut | None = Field(None, description="There only where `data` is null for this reason.")
 
 
 class History(BaseModel):
@@ -73,7 +83,7 @@ class ChannelOut(BaseModel):
     inbound: bool
 
 
-@router.get("/api/channels/{name}/history", summary="Read a channel")
+@router.get("/api/channels/{name}/history", summary="Read a channel", response_model_exclude_unset=True)
 async def history(
     caller: Caller,
     name: str,
@@ -104,7 +114,7 @@ async def history(
         first=head.first,
         last=head.last,
         kept_days=runtime.settings.retention[channel.type],
-        messages=[MessageOut(**message.row()) for message in messages],
+        messages=[MessageOut.model_validate(message.row()) for message in messages],
     )
 
 

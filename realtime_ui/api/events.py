@@ -14,6 +14,7 @@ from realtime_ui.api.identity import AuthenticatedRoute, Caller
 from realtime_ui.core import metrics
 from realtime_ui.core.errors import InvalidRequest, RealtimeError, TooLarge, UnsupportedMedia
 from realtime_ui.core.messages import Event, Json
+from realtime_ui.core.payloads import too_deep
 from realtime_ui.core.principals import Principal
 from realtime_ui.runtime import current
 
@@ -29,7 +30,7 @@ class EventIn(BaseModel):
     """An event to emit."""
 
     type: str = Field(description="Dotted lower-case words; the first part chooses the route.")
-    payload: dict[str, Any] = Field(description="A JSON object of at most 64 KiB that names the route's id.")
+    payload: dict[str, Any] = Field(description="A JSON object with the route's id; at most 64 KiB and 64 levels deep.")
     id: str | None = Field(None, description="Your own id; the same id with the same content is stored once.")
 
 
@@ -112,7 +113,9 @@ async def _json(request: Request) -> Json:
         )
     try:
         return json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
+    except RecursionError:  # the parser's own bound, which is far beyond ours
+        raise too_deep("payload") from None
+    except ValueError as error:
         raise InvalidRequest(f"The body is not JSON: {error}.", remedy="Send an event or a list of them.") from error
 
 

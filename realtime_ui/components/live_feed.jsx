@@ -13,6 +13,17 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const day = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
 const number = new Intl.NumberFormat();
 
+const size = (unit, unitDisplay = "short") => new Intl.NumberFormat("en", { style: "unit", unit, unitDisplay, maximumFractionDigits: 1 });
+const sizes = [size("byte", "long"), size("kilobyte"), size("megabyte")];
+const bytesOf = (bytes) => {
+  const power = bytes < 1e3 ? 0 : bytes < 1e6 ? 1 : 2;
+  return sizes[power].format(bytes / 1e3 ** power);
+};
+const REASONS = { depth: "nested too deeply", size: "too large", number: "a number in it is too long" };
+
+/** What stands for an event whose payload the server does not send. */
+const unreadable = ({ bytes, reason }) => `This event can’t be shown: ${bytesOf(bytes)}, ${REASONS[reason] ?? "unreadable"}.`;
+
 const Row = memo(function Row({ row, sentences }) {
   const [open, setOpen] = useState(false);
   const when = new Date(row.timestamp);
@@ -22,7 +33,11 @@ const Row = memo(function Row({ row, sentences }) {
         {clock.format(when)}
       </time>
       <div className="rt-said">
-        <span className="rt-sentence">{sentence(row, sentences)}</span>
+        {row.unreadable ? (
+          <span className="rt-sentence rt-unreadable">{unreadable(row.unreadable)}</span>
+        ) : (
+          <span className="rt-sentence">{sentence(row, sentences)}</span>
+        )}
         <code className="rt-type">{row.type}</code>
       </div>
       <button

@@ -1,13 +1,15 @@
 """Channel names: `type:id`, five types, ids from a small alphabet that every provider can carry."""
 
 import re
+import reprlib
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
 from realtime_ui.core.errors import InvalidEvent
 
-ID_PATTERN = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+ID_PATTERN = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._~-]{1,128}")
+"""Not `.` or `..`: browsers and proxies take these out of an address, so no page could show such a channel."""
 
 
 class ChannelType(StrEnum):
@@ -63,23 +65,37 @@ class ChannelName:
             )
         return cls(ChannelType(kind), checked_id(identity, field=field))
 
+    @classmethod
+    def stored(cls, text: str) -> "ChannelName":
+        """Read a name that passed `parse` when it was stored, maybe under an earlier grammar for ids.
+
+        Raises:
+            ValueError: an unknown type.
+        """
+        kind, _, identity = text.partition(":")
+        return cls(ChannelType(kind), identity)
+
+
+_SHALLOW = reprlib.Repr()
+_SHALLOW.maxlevel, _SHALLOW.maxstring, _SHALLOW.maxother = 3, 80, 80
+
 
 def checked_id(value: object, *, field: str) -> str:
-    """Return `value` if it is an id by the grammar `[A-Za-z0-9._~-]{1,128}`.
+    """Return `value` if it is an id by the grammar `[A-Za-z0-9._~-]{1,128}`, and not `.` or `..`.
 
     Raises:
-        InvalidEvent: it is missing, not a string, or has other characters.
+        InvalidEvent: it is missing, not a string, has other characters, or is `.` or `..`.
     """
     if isinstance(value, str) and ID_PATTERN.fullmatch(value):
         return value
     raise InvalidEvent(
         f"{field} is missing." if value in (None, "") else f"{clip(value)} is not an id.",
         field=field,
-        remedy="Use 1 to 128 letters, digits, dots, underscores, tildes or hyphens.",
+        remedy="Use 1 to 128 letters, digits, dots, underscores, tildes or hyphens; not . or .. alone.",
     )
 
 
 def clip(value: object, length: int = 80) -> str:
-    """Show a foreign value in an error message without letting it fill the page."""
-    text = repr(value)
+    """Show a foreign value in an error message without letting it fill the page; of a structure, its upper levels."""
+    text = repr(value[: length + 1]) if isinstance(value, str) else _SHALLOW.repr(value)
     return text if len(text) <= length else text[: length - 1] + "…"

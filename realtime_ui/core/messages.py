@@ -4,20 +4,17 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.errors import InvalidEvent, TooLarge
+from realtime_ui.core.errors import InvalidEvent
+from realtime_ui.core.payloads import MAX_PAYLOAD_BYTES, Json, Unreadable, compact, dumps
 
-Json = Any
-"""Anything that JSON can say."""
+__all__ = ["MAX_PAYLOAD_BYTES", "Ephemeral", "Event", "Head", "Json", "Message", "Placement", "Receipt", "compact"]
 
 _TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
-_NUL_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 MAX_TYPE_LENGTH = 100
 MAX_EVENT_ID_LENGTH = 128
-MAX_PAYLOAD_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ class Event:
 
         Args:
             type: dotted lower-case words, `project.updated`.
-            payload: a JSON object of at most 64 KiB without NUL, lone surrogates, NaN or Infinity.
+            payload: a JSON object of at most 64 KiB and 64 levels, without NUL, lone surrogates, NaN or Infinity.
             tenant: whose event it is.
             id: the caller's own id for it, 1–128 visible ASCII characters; made here when None.
             emitted_by: who emitted it, for the audit trail: `key:…`, `person:…`, `foreign:…`.
@@ -90,7 +87,9 @@ class Event:
 class Message:
     """An event as it stands on one channel, numbered by the log.
 
-    `timestamp` is ms since the Unix epoch. `seq` counts 1, 2, 3 … without gaps within an `epoch`.
+    `timestamp` is ms since the Unix epoch. `seq` counts 1, 2, 3 … without gaps within an `epoch`. `data` can always
+    be encoded as JSON: `Event.create` checks what comes in, and a payload in the database that would not pass there
+    is read as {} and marked as `unreadable`.
     """
 
     tenant: uuid.UUID
@@ -101,16 +100,23 @@ class Message:
     type: str
     data: Json
     timestamp: int
+    unreadable: Unreadable | None = None
 
     def row(self) -> dict[str, Json]:
-        """The message as tabs, streams and the history show it; channel and epoch stand outside."""
-        return {
+        """The message as tabs, streams and the history show it; channel and epoch stand outside.
+
+        An unreadable one has `data` null and a further member, `unreadable: {bytes, reason}`.
+        """
+        row: dict[str, Json] = {
             "seq": self.seq,
             "id": self.id,
             "type": self.type,
             "data": self.data,
             "timestamp": self.timestamp,
         }
+        if self.unreadable is not None:
+            row |= {"data": None, "unreadable": asdict(self.unreadable)}
+        return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,42 +172,3 @@ class Receipt:
         """The receipt as the API and `/feed` answer it."""
         places = [{"channel": str(place.channel), "seq": place.seq, "epoch": place.epoch} for place in self.placements]
         return {"id": self.id, "type": self.type, "channels": places, "duplicate": self.duplicate}
-
-
-def dumps(value: Json, *, field: str) -> str:
-    """Compact JSON that PostgreSQL's jsonb and every wire can take.
-
-    Raises:
-        InvalidEvent: it holds NaN, Infinity, NUL, a lone surrogate or no JSON at all.
-        TooLarge: more than 64 KiB.
-    """
-    try:
-        text = json.dumps(
-            value,
-            ensure_ascii=False,
-            allow_nan=False,
-            separators=(",", ":"),
-        )
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise InvalidEvent(f"{field} holds a lone surrogate.", field=field, remedy="Send valid Unicode.") from None
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidEvent(
-            f"{field} holds something that JSON cannot say (NaN, Infinity, or a nesting too deep).",
-            field=field,
-            remedy="Use null or a string for it.",
-        ) from None
-    if "\\u0000" in text and _NUL_ESCAPE.search(text):
-        raise InvalidEvent(f"{field} holds a NUL character.", field=field, remedy="Remove it; text has no NUL.")
-    if size > MAX_PAYLOAD_BYTES:
-        raise TooLarge(
-            f"{field} is {size:,} bytes; {MAX_PAYLOAD_BYTES:,} is the limit.",
-            field=field,
-            remedy="Store the large part elsewhere and send its address.",
-        )
-    return text
-
-
-def compact(value: Json) -> str:
-    """JSON without spaces, as the bounds on size count it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

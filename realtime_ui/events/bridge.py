@@ -17,7 +17,7 @@ from realtime_ui.core.errors import ProviderRefused, RateLimited, RealtimeError,
 from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
-from realtime_ui.providers.base import RealtimeProvider
+from realtime_ui.providers.base import RealtimeProvider, WireMessage
 
 logger = logging.getLogger(__name__)
 
@@ -117,11 +117,7 @@ class Bridge:
         while lane:
             # They stay in the lane until they are out: what is added meanwhile has to wait behind them.
             batch = [lane[index] for index in range(min(BATCH, len(lane)))]
-            try:
-                await self._send(key, batch)
-            except Exception:  # what nobody thought of costs these their quick way, not all that follow
-                metrics.PUBLISH_ERRORS.inc()
-                logger.exception("Publishing on %s failed", key[1])
+            await self._send(key, batch)
             for _ in batch:
                 lane.popleft()
             self._waiting -= len(batch)
@@ -131,9 +127,8 @@ class Bridge:
         """Publish a few messages of one channel, trying again while the provider is away."""
         name, backoff = wire_channel(*key), Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while batch:
-            wires = [self._signer.to_wire(each, self._client_id, self._provider.max_message_bytes) for each in batch]
             try:
-                await self._provider.publish(name, *wires)
+                await self._provider.publish(name, *self._to_wire(batch))
             except TooLarge as error:
                 metrics.PUBLISH_ERRORS.inc()
                 if len(batch) > 1:
@@ -155,9 +150,21 @@ class Bridge:
                 batch = [each for each in batch if isinstance(each, Message)]  # the others' moment is over
                 asked_s = error.retry_after_s if isinstance(error, RateLimited) else 0.0
                 await self._clock.sleep(max(asked_s, backoff.next()))
+            except Exception:
+                metrics.PUBLISH_ERRORS.inc()
+                if len(batch) > 1:  # one of them may be at fault
+                    for each in batch:
+                        await self._send(key, [each])
+                    return
+                logger.exception("Publishing on %s failed", key[1], extra={"event_id": batch[0].id})
+                self._sent(batch)  # else every worker would try it for ever: hubs read it from the log
+                return
             else:
                 self._sent(batch)
                 return
+
+    def _to_wire(self, batch: Sequence[Outgoing]) -> list[WireMessage]:
+        return [self._signer.to_wire(each, self._client_id, self._provider.max_message_bytes) for each in batch]
 
     def _sent(self, batch: Sequence[Outgoing]) -> None:
         for message in batch:

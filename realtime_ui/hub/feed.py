@@ -21,6 +21,7 @@ from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Json
+from realtime_ui.core.payloads import too_deep
 from realtime_ui.hub.checks import TabChecks
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.fanout import hang_up, is_silent, send_to_room, sockets_in
@@ -241,6 +242,10 @@ class FeedNamespace(LineEvents, PresenceEvents):
             return {"ok": False, "error": error.problem()}
         whose = f"{person.tenant}/{person.id}"
         return {"ok": True, "person": whose, "name": person.name, "max_post_bytes": MAX_POST_BYTES}
+
+    async def on_too_deep(self, sid: str) -> Json:
+        """Answer a packet that was nested too deeply to be read; see `hub/packets.py`."""
+        return {"ok": False, "error": too_deep("payload").problem()}
 
     async def on_echo(self, sid: str, data: object = None) -> Json:
         """Answer at once, so that the tab knows how long a round trip takes; says nothing to anybody else."""

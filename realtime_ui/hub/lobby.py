@@ -104,7 +104,7 @@ class Lobby:
         now = {row["channel"]: row for row in await self._rows(audience, LOOK_BACK_S)}
         watching = self._watching(audience.tenant)
         for name, row in shown.items():  # whose watchers came or went without an event
-            count = watching.get(ChannelName.parse(name), 0)
+            count = watching.get(ChannelName.stored(name), 0)
             if name not in now and row["watching"] != count:
                 now[name] = {**row, "watching": count}
         changed = [row for name, row in now.items() if shown.get(name) != row]

@@ -200,7 +200,7 @@ class Monitor:
 
     def _other(self, seen: SeenConnection) -> dict[str, Json]:
         silent_s = (_now() - (seen.last_beat_at or seen.connected_at)) / 1000
-        state = self._heartbeats.liveness(ChannelName.parse(seen.channel), self._clock.monotonic() - silent_s)
+        state = self._heartbeats.liveness(ChannelName.stored(seen.channel), self._clock.monotonic() - silent_s)
         return {
             **{name: seen.info.get(name, "") for name in SHOWN},
             "id": str(seen.id),

@@ -8,7 +8,7 @@ from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName, clip
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import InvalidEvent, InvalidRequest, TooLarge
-from realtime_ui.core.messages import Json, dumps
+from realtime_ui.core.payloads import Json, dumps
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bus import EventBus
 from realtime_ui.events.routes import Routes

@@ -63,7 +63,7 @@ class ChannelRepository:
         async with self._database.single() as connection:
             rows = (await connection.execute(_LIST, values)).all()
         return [
-            ChannelSummary(ChannelName.parse(row.channel_name), row.title, row.last_activity_at, row.last_seq)
+            ChannelSummary(ChannelName.stored(row.channel_name), row.title, row.last_activity_at, row.last_seq)
             for row in rows
         ]
 
@@ -81,7 +81,7 @@ class ChannelRepository:
         """The channels of all tenants that stay attached."""
         async with self._database.single() as connection:
             rows = (await connection.execute(_INBOUND)).all()
-        return {(row.tenant_id, ChannelName.parse(row.channel_name)) for row in rows}
+        return {(row.tenant_id, ChannelName.stored(row.channel_name)) for row in rows}
 
     async def title(self, tenant: uuid.UUID, channel: ChannelName) -> str | None:
         """A channel's title, or None."""

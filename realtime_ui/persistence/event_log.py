@@ -1,6 +1,5 @@
 """The log: what happened on each channel, numbered; appended by a `GroupWriter`, read back by seq."""
 
-import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from sqlalchemy import text
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.messages import Head, Message
+from realtime_ui.core.payloads import MAX_STORED_BYTES, read_stored
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.group_writer import Entry, GroupWriter, Stored, to_ms
 
@@ -24,16 +24,33 @@ _HEADS = text("""
     JOIN unnest(cast(:tenants AS uuid[]), cast(:names AS text[])) AS u (tenant, name)
         ON c.tenant_id = u.tenant AND c.channel_name = u.name
 """)
+# Row by row by its number, since seqs have no gaps: so the database reads no row beyond the page's last, whether that
+# is due to the limit or to the size. The channel as a scalar keeps the first row an index probe, however long the log.
 _READ = """
-    SELECT e.seq, e.event_id, e.event_type, e.event_data::text AS data, e.published_at, h.epoch
-    FROM realtime_events_log e
-    JOIN realtime_channels c ON c.id = e.channel_id
-    JOIN realtime_channel_heads h ON h.channel_id = c.id
-    WHERE c.tenant_id = :tenant AND c.channel_name = :name AND e.seq > :after AND e.seq < :before
-    ORDER BY e.seq {direction} LIMIT :limit
+    WITH RECURSIVE spot AS (
+        SELECT c.id, h.epoch FROM realtime_channels c JOIN realtime_channel_heads h ON h.channel_id = c.id
+        WHERE c.tenant_id = :tenant AND c.channel_name = :name
+    ), page AS (
+        (SELECT e.channel_id, e.seq, e.event_id, e.event_type, e.published_at, d.text, octet_length(d.text) AS bytes,
+                {sent}::bigint AS total, 1 AS rows
+         FROM realtime_events_log e CROSS JOIN LATERAL (SELECT e.event_data::text AS text OFFSET 0) d
+         WHERE e.channel_id = (SELECT id FROM spot) AND e.seq > :after AND e.seq < :before
+         ORDER BY e.seq {direction} LIMIT 1)
+        UNION ALL
+        SELECT e.channel_id, e.seq, e.event_id, e.event_type, e.published_at, d.text, octet_length(d.text),
+               page.total + {sent}, page.rows + 1
+        FROM page JOIN realtime_events_log e ON e.channel_id = page.channel_id AND e.seq = page.seq {step} 1
+        CROSS JOIN LATERAL (SELECT e.event_data::text AS text OFFSET 0) d
+        WHERE e.seq > :after AND e.seq < :before AND page.rows < :limit
+          AND page.total + {sent} <= :max_bytes
+    )
+    SELECT page.seq, page.event_id, page.event_type, page.published_at, page.bytes,
+           CASE WHEN page.bytes <= :largest THEN page.text END AS data, spot.epoch
+    FROM page CROSS JOIN spot ORDER BY page.seq
 """
-_READ_UP = text(_READ.format(direction="ASC"))
-_READ_DOWN = text(_READ.format(direction="DESC"))
+_SENT = "CASE WHEN octet_length(d.text) <= :largest THEN octet_length(d.text) ELSE 0 END"
+_READ_UP = text(_READ.format(direction="ASC", step="+", sent=_SENT))
+_READ_DOWN = text(_READ.format(direction="DESC", step="-", sent=_SENT))
 _NEW_EPOCHS = text("UPDATE realtime_channel_heads SET epoch = gen_random_uuid()")
 _UNPUBLISHED = text("""
     SELECT c.tenant_id, c.channel_name, lower(hole) AS first, upper(hole) - 1 AS last
@@ -120,7 +137,7 @@ class EventLog:
         async with self._database.single() as connection:
             rows = (await connection.execute(_HEADS, values)).all()
         return {
-            (row.tenant_id, ChannelName.parse(row.channel_name)): Head(str(row.epoch), row.first_seq, row.last_seq)
+            (row.tenant_id, ChannelName.stored(row.channel_name)): Head(str(row.epoch), row.first_seq, row.last_seq)
             for row in rows
         }
 
@@ -137,7 +154,8 @@ class EventLog:
         """Messages with `after < seq < before`, oldest first.
 
         With `before` given, the page is the rows next below it; otherwise those next above `after`: as many
-        as `limit`, or fewer where their payloads together pass `max_bytes`, but at least one.
+        as `limit`, or fewer where their payloads together pass `max_bytes`, but at least one. A payload that is nested
+        too deeply, too large, or holds a number that readers do not take, is `unreadable` in its message.
         """
         values = {
             "tenant": tenant,
@@ -145,17 +163,12 @@ class EventLog:
             "after": after,
             "before": before if before is not None else 2**62,
             "limit": limit,
+            "max_bytes": max_bytes,
+            "largest": MAX_STORED_BYTES,
         }
         async with self._database.single() as connection:
             rows = (await connection.execute(_READ_UP if before is None else _READ_DOWN, values)).all()
-        messages: list[Message] = []
-        size = 0
-        for row in rows:
-            size += len(row.data)
-            if messages and size > max_bytes:
-                break
-            messages.append(_message(tenant, channel, row))
-        return messages if before is None else messages[::-1]
+        return [_message(tenant, channel, row) for row in rows]
 
     async def new_epochs(self) -> int:
         """Let every channel count in an epoch of its own, anew; returns how many there are.
@@ -176,7 +189,7 @@ class EventLog:
         values = {"age": age_s, "tenants": [tenant for tenant, _ in but], "names": [str(name) for _, name in but]}
         async with self._database.single() as connection:
             rows = (await connection.execute(_UNPUBLISHED, values)).all()
-        return [((row.tenant_id, ChannelName.parse(row.channel_name)), (row.first, row.last)) for row in rows]
+        return [((row.tenant_id, ChannelName.stored(row.channel_name)), (row.first, row.last)) for row in rows]
 
     async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Run]]) -> None:
         """Remember which messages were published, by whichever worker, in whichever order."""
@@ -190,13 +203,6 @@ class EventLog:
 
 
 def _message(tenant: uuid.UUID, channel: ChannelName, row: Any) -> Message:
-    return Message(
-        tenant,
-        channel,
-        row.seq,
-        str(row.epoch),
-        row.event_id,
-        row.event_type,
-        json.loads(row.data),
-        to_ms(row.published_at),
-    )
+    data, unreadable = read_stored(row.data, row.bytes)
+    stamp = to_ms(row.published_at)
+    return Message(tenant, channel, row.seq, str(row.epoch), row.event_id, row.event_type, data, stamp, unreadable)

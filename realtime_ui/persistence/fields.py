@@ -4,7 +4,6 @@ They are kept in a table that trails the log (revision 0210), so reading them co
 length. A read adds the newest `TAIL` events itself; `FieldFolder` brings the table up to date behind the log.
 """
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.messages import Json
+from realtime_ui.core.payloads import Json, read_stored
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import ChannelKey
 
@@ -20,6 +19,8 @@ TAIL = 200
 """How many events beyond the table a read folds itself."""
 MAX_FIELDS = 1_000
 MAX_BYTES = 256_000
+SHOWN_OF_UNREADABLE = 100
+"""How many characters of a value are given that is nested too deeply, say, to be read."""
 
 # One statement, so one snapshot: what was folded, what was pruned before it was folded, and the log's tail.
 _READ = text("""
@@ -72,8 +73,8 @@ _BEHIND = text("""
 class FieldValue:
     """A field's value and the seq that set it.
 
-    Where `bytes` is given, the value was too large to keep: `value` is the beginning of its JSON text, and `bytes`
-    the size of all of it.
+    Where `bytes` is given, the value was too large to keep, or unreadable: `value` is the beginning of its JSON text,
+    and `bytes` the size of all of it.
     """
 
     value: Json
@@ -133,7 +134,11 @@ class FieldRepository:
             size += len(row.field.encode()) + len(row.value.encode())
             if len(found) == MAX_FIELDS or size > MAX_BYTES:
                 return Fields(str(row.epoch), row.upto, row.last_seq, found, more=True)
-            found[row.field] = FieldValue(json.loads(row.value), row.seq, row.bytes)
+            value, unreadable = read_stored(row.value, len(row.value.encode()))
+            if unreadable is None:
+                found[row.field] = FieldValue(value, row.seq, row.bytes)
+            else:
+                found[row.field] = FieldValue(row.value[:SHOWN_OF_UNREADABLE], row.seq, unreadable.bytes)
         place = rows[0]
         return Fields(str(place.epoch), place.upto, place.last_seq, found, place.more)
 
@@ -153,5 +158,5 @@ class FieldRepository:
         """
         async with self._database.single() as connection:
             rows = (await connection.execute(_BEHIND, {"after": after, "limit": limit, "lag": lag})).all()
-        keys = [(row.tenant_id, ChannelName.parse(row.channel_name)) for row in rows if row.behind]
+        keys = [(row.tenant_id, ChannelName.stored(row.channel_name)) for row in rows if row.behind]
         return keys, rows[-1].channel_id if len(rows) == limit else None

@@ -303,7 +303,7 @@ class RedisProvider(RealtimeProvider):
                 change = _decode_change(payload)
                 for watcher in list(self._watchers.get(name, ())):
                     guarded(watcher, name, change)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             logger.warning("A message on %s is none of ours: %r", channel, error)
 
 

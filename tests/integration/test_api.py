@@ -77,7 +77,7 @@ async def test_a_list_is_stored_whole_or_not_at_all(http: httpx.AsyncClient, key
 
 async def test_400_for_what_cannot_be_read(http: httpx.AsyncClient, key: dict[str, str]) -> None:
     """Broken JSON, an empty list, a number, an unknown field."""
-    for body in ("{", "[]", "", '{"type": }', "[" * 100_000):
+    for body in ("{", "[]", "", '{"type": }'):
         response = await http.post("/api/events", content=body, headers={**key, "Content-Type": "application/json"})
         problem(response, 400)
     problem(await http.post("/api/events", json=7, headers=key), 400)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent, TooLarge
-from realtime_ui.core.messages import MAX_PAYLOAD_BYTES, Event
+from realtime_ui.core.messages import MAX_PAYLOAD_BYTES, Event, Message
+from realtime_ui.core.payloads import Unreadable
 
 TENANT = uuid.UUID(int=1)
 JSON = st.recursive(
@@ -84,3 +86,12 @@ def test_an_id_is_short_visible_ascii(id: object) -> None:
 def test_an_event_without_an_id_is_given_one() -> None:
     """Two events made alike are two events."""
     assert event({}).id != event({}).id
+
+
+def test_an_unreadable_message_says_so_in_place_of_its_data() -> None:
+    """A readable one has no such member."""
+    channel = ChannelName.parse("project:x")
+    row = Message(TENANT, channel, 1, "epoch", "id", "project.updated", {"a": 1}, 2).row()
+    assert row == {"seq": 1, "id": "id", "type": "project.updated", "data": {"a": 1}, "timestamp": 2}
+    hidden = Message(TENANT, channel, 1, "epoch", "id", "project.updated", {}, 2, Unreadable(1_520, "depth"))
+    assert hidden.row() == {**row, "data": None, "unreadable": {"bytes": 1_520, "reason": "depth"}}

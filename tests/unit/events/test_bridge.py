@@ -1,6 +1,7 @@
 """The way out, with a clock moved by hand and a wire that does as it is told."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
@@ -9,8 +10,9 @@ from typing import cast
 import pytest
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RateLimited, RealtimeError, TooLarge
+from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RateLimited, TooLarge
 from realtime_ui.core.messages import Ephemeral, Message
+from realtime_ui.core.payloads import Unreadable
 from realtime_ui.events.bridge import BATCH, Bridge
 from realtime_ui.events.wire import NOTICE, Signer
 from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
@@ -27,7 +29,7 @@ class Wire(MemoryProvider):
 
     def __init__(self) -> None:
         super().__init__()
-        self.errors: deque[RealtimeError] = deque()
+        self.errors: deque[Exception] = deque()
         self.open = asyncio.Event()
         self.open.set()
         self.sent: list[tuple[str, tuple[WireMessage, ...]]] = []
@@ -221,4 +223,29 @@ async def test_what_others_published_is_shown_and_marked_but_not_sent_again() ->
         assert stage.shown == ["one-1"]
         await stage.clock.advance(1.1)
         assert stage.wire.sent == []
+        assert stage.shelf.marked == {(TENANT, ONE): [(1, 1)]}
+
+
+async def test_one_that_cannot_be_published_for_whatever_reason_is_not_tried_for_ever(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others of its batch go out; it is logged once and counts as published, so nobody adopts it."""
+    async with Stage() as stage:
+        stage.wire.errors.extend([RecursionError("deep"), RecursionError("deep")])
+        stage.shelf.messages = [message(1), message(2)]
+        stage.bridge.publish(stage.shelf.messages)
+        await stage.clock.advance(20)
+        assert stage.wire.ids(ONE) == ["one-2"]
+        assert caplog.text.count("Publishing on project:one failed") == 1
+        assert stage.shelf.marked == {(TENANT, ONE): [(1, 2)]}
+
+
+async def test_an_unreadable_orphan_goes_out_once_as_a_notice() -> None:
+    """Its payload stays in the log."""
+    async with Stage() as stage:
+        unreadable = Unreadable(70_000, "depth")
+        stage.shelf.messages = [dataclasses.replace(message(1), data={}, unreadable=unreadable)]
+        await stage.clock.advance(20)
+        ((_, (notice,)),) = stage.wire.sent
+        assert (notice.headers["seq"], notice.headers[NOTICE], notice.data) == ("1", "1", {})
         assert stage.shelf.marked == {(TENANT, ONE): [(1, 1)]}

@@ -1,6 +1,7 @@
 """What others publish, on its way into the log."""
 
 import asyncio
+import dataclasses
 import uuid
 from dataclasses import replace
 
@@ -79,6 +80,22 @@ async def test_they_are_recorded_in_order_and_a_refused_one_holds_up_nothing(cap
     await settle()
     assert log.ids == ["a", "b"]
     assert "the id is taken" in caplog.text
+    await foreign.stop()
+
+
+async def test_one_of_any_depth_is_refused_and_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The bound is that of every other event."""
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+    log = Log()
+    foreign = ForeignMessages(log.record, lambda: True, log.clock)
+    await foreign.start()
+    foreign.take(dataclasses.replace(wire(id="deep"), data={"a": deep}), TENANT, CHANNEL)
+    foreign.take(wire(id="b"), TENANT, CHANNEL)
+    await settle()
+    assert log.ids == ["b"]
+    assert "64 levels" in caplog.text
     await foreign.stop()
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.messages import Ephemeral, Message
+from realtime_ui.core.payloads import Unreadable
 from realtime_ui.events.wire import Notice, Signer, parse_wire_channel, wire_channel
+from realtime_ui.providers.base import WireMessage
 
 TENANT = uuid.UUID(int=3)
 CHANNEL = ChannelName.parse("project:abc")
@@ -94,3 +96,36 @@ def test_a_foreign_message_that_is_no_unicode_is_a_foreign_message(change: dict[
     """The log refuses it by name; nothing breaks on the way there."""
     wire = Signer("secret").to_wire(MESSAGE, "worker-1")
     assert Signer("secret").from_wire(NAME, dataclasses.replace(wire, **change)) is None  # type: ignore[arg-type]
+
+
+def nested(levels: int) -> dict[str, object]:
+    """A payload of many levels."""
+    value: object = 1
+    for _ in range(levels - 1):
+        value = [value]
+    return {"a": value}
+
+
+def test_an_unreadable_message_goes_as_a_notice() -> None:
+    """Every hub reads it from the log, where it is decided what is shown of it."""
+    signer = Signer("secret")
+    message = dataclasses.replace(MESSAGE, data={}, unreadable=Unreadable(1_500, "depth"))
+    wire = signer.to_wire(message, "worker-1")
+    assert signer.from_wire(NAME, wire) == Notice(TENANT, CHANNEL, 7, "epoch-1")
+
+
+@pytest.mark.parametrize("levels", [65, 300])
+def test_what_an_earlier_release_sent_too_deep_is_taken_for_a_notice(levels: int) -> None:
+    """It was signed, so it is in the log; an ephemeral one is in no log, and comes empty."""
+    signer = Signer("secret")
+    wire = signer.to_wire(dataclasses.replace(MESSAGE, data=nested(levels)), "worker-1")
+    assert signer.from_wire(NAME, wire) == Notice(TENANT, CHANNEL, 7, "epoch-1")
+    sent = Ephemeral(TENANT, CHANNEL, "id-1", "session.message.delta", nested(levels), 1_700_000_000_000)
+    assert signer.from_wire(NAME, signer.to_wire(sent, "worker-1")) == dataclasses.replace(sent, data={})
+
+
+def test_a_foreign_message_of_any_depth_is_only_a_foreign_one() -> None:
+    """With a signature that somebody made up, or with none."""
+    for headers in ({}, {"signature": "made up", "seq": "1", "epoch": "epoch-1"}):
+        wire = WireMessage("id-1", "project.updated", nested(100_000), 1, "somebody", headers)
+        assert Signer("secret").from_wire(NAME, wire) is None

@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_ui.core.channels import ChannelName, ChannelType
+from realtime_ui.core.channels import ID_PATTERN, ChannelName, ChannelType
 from realtime_ui.core.errors import InvalidRequest
 from realtime_ui.hub.cursor import MAX_PLACE, Cursor, Position, new_stream_id, place_text
 
-channels = st.builds(
-    ChannelName, st.sampled_from(ChannelType), st.from_regex(r"[A-Za-z0-9._~-]{1,128}", fullmatch=True)
-)
+channels = st.builds(ChannelName, st.sampled_from(ChannelType), st.from_regex(ID_PATTERN, fullmatch=True))
 positions = st.one_of(
     st.just(Position("", 0)),
     st.builds(
