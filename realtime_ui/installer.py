@@ -13,9 +13,10 @@ from starlette.types import ASGIApp
 
 from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
-from realtime_ui.components.views import connection_banner
+from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route
+from realtime_ui.former_assets import FormerAssets
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import load_settings
@@ -23,6 +24,9 @@ from realtime_ui.states.errors import log_errors
 from realtime_ui.states.presence import PresenceSinks
 from realtime_ui.states.sinks import StateSinks
 from realtime_ui.states.tokens import keep_tokens
+
+BUILT = Path(constants.Dirs.WEB) / constants.Dirs.STATIC
+"""The folder of the built pages."""
 
 
 def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
@@ -54,7 +58,8 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
             yield
 
     app.register_lifespan_task(lifespan)
-    app.api_transformer = [beside, _guard]
+    app.api_transformer = [beside, _with_former_assets, _guard]
+    app.head_components.append(missing_assets_script())
     app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
     return app
 
@@ -70,13 +75,18 @@ def _trace_where_asked() -> None:
     ReflexInstrumentor().instrument()
 
 
+def _with_former_assets(inner: ASGIApp) -> ASGIApp:
+    if environment.REFLEX_ENV_MODE.get() != constants.Env.PROD:
+        return inner
+    return FormerAssets(inner, BUILT / "assets", load_settings().former_assets_dir)
+
+
 def _guard(inner: ASGIApp) -> ASGIApp:
     settings = load_settings()
-    built = Path(constants.Dirs.WEB) / constants.Dirs.STATIC
     return Guard(
         inner,
         allowed_origins=(settings.url, *settings.allowed_origins),
         max_body_bytes=settings.max_body_bytes,
-        pages=built if environment.REFLEX_ENV_MODE.get() == constants.Env.PROD else None,
+        pages=BUILT if environment.REFLEX_ENV_MODE.get() == constants.Env.PROD else None,
         secure=settings.secure_cookies,
     )

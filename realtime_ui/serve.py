@@ -178,7 +178,8 @@ class Parent:
                 pause = min(pause * 2, BACKOFF_MAX_S)
 
     async def _build(self) -> None:
-        from realtime_ui.build import build_pages
+        from realtime_ui.build import assets_folder, build_pages
+        from realtime_ui.former_assets import keep_assets
 
         start = time.monotonic()
         try:
@@ -186,6 +187,11 @@ class Parent:
         except RuntimeError as error:
             raise CannotStart(str(error)) from error
         say(f"Pages      built in {time.monotonic() - start:.0f} s" if built else "Pages      unchanged")
+        store, days = self._settings.former_assets_dir, self._settings.asset_days
+        try:
+            await asyncio.to_thread(keep_assets, assets_folder(self._root), store, days=days, now=time.time())
+        except OSError as error:
+            say(f"Pages      not kept for open tabs at the next update: {store} cannot be written ({error.strerror})")
 
     async def _unless_stopping(self, work: Coroutine[None, None, None]) -> None:
         """Do some work, giving it up when the end is asked for."""

@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     forwarded_allow_ips: str = Field(
         "127.0.0.1,::1", description="Proxies whose X-Forwarded-For is believed: addresses and networks, with commas."
     )
-    data_dir: Path = Field(default_factory=default_data_dir, description="Embedded database and secret key.")
+    data_dir: Path = Field(
+        default_factory=default_data_dir, description="Embedded database, secret key, former builds."
+    )
     database_url: str = Field(
         "",
         description="postgresql://…, with several hosts as …@A:5432,B:5432/name (the writable one is used);"
@@ -53,6 +55,10 @@ class Settings(BaseSettings):
     database_pool: int = Field(10, ge=2, le=100, description="Connections per worker.")
     secret_key: str = Field("", description="Signs messages on the wire; empty: kept in DATA_DIR/secret_key.")
     setup_code: str = Field("", description="Given by the parent to its workers while no person exists.")
+
+    asset_days: float = Field(
+        7, ge=0, le=365, description="How many days the scripts and styles of a former build are served."
+    )
 
     workers: int = Field(1, ge=1, le=64, description="Worker processes; more than one need REDIS_URL.")
     realtime_provider: str = Field("memory", description="Which provider carries messages: see providers/factory.py.")
@@ -147,6 +153,11 @@ class Settings(BaseSettings):
     def secure_cookies(self) -> bool:
         """Whether browsers reach the app over TLS, so that cookies may demand it."""
         return urlsplit(self.url).scheme == "https"
+
+    @property
+    def former_assets_dir(self) -> Path:
+        """Where the scripts and styles of former builds are kept."""
+        return self.data_dir / "assets"
 
     @property
     def secret_file(self) -> Path:

@@ -88,8 +88,12 @@ class Guard:
                     answer.setdefault(name, value)
                 if scope["path"].startswith("/api/"):
                     answer.setdefault("cache-control", "no-store")
-                elif scope["path"].startswith("/assets/") and message["status"] == 200:
+                elif not scope["path"].startswith("/assets/"):
+                    answer.setdefault("cache-control", "no-cache")  # pages name the assets of their build
+                elif message["status"] in (200, 206, 304):
                     answer.setdefault("cache-control", "public, max-age=31536000, immutable")
+                else:
+                    answer.setdefault("cache-control", "no-store")  # another machine may have it
             await send(message)
 
         guarded = scope["method"] not in SAFE_METHODS or scope["path"] in LIKE_SOCKETS

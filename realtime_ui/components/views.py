@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import reflex as rx
@@ -44,6 +45,11 @@ class ChannelList(rx.Component):
     tag = "ChannelList"
 
     routes: rx.Var[dict[str, str]]
+
+
+def missing_assets_script() -> rx.Component:
+    """An inline script for the head of every page, for when a file of the page is no longer there."""
+    return rx.el.script(Path(__file__).with_name("missing_assets.js").read_text(encoding="utf-8"))
 
 
 class FirstEvent(rx.Component):

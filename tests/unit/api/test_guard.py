@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from realtime_ui.access.gate import SCOPE_TOKEN
@@ -81,6 +82,16 @@ async def test_the_api_is_not_cached_and_hashed_assets_are() -> None:
     async with client() as http:
         assert (await http.get("/api/x")).headers["cache-control"] == "no-store"
         assert "immutable" in (await http.get("/assets/x-123.js")).headers["cache-control"]
+
+
+async def test_pages_are_asked_for_again_and_a_missing_asset_is_not_remembered() -> None:
+    """A page names the assets of its build; what one machine does not have, another may."""
+    async with client() as http:
+        for path in ("/", "/projects/x", "/external/realtime.css"):
+            assert (await http.get(path)).headers["cache-control"] == "no-cache"
+    guard = Guard(Response(status_code=404), allowed_origins=[], max_body_bytes=100, pages=None, secure=False)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://app.test") as http:
+        assert (await http.get("/assets/x-123.js")).headers["cache-control"] == "no-store"
 
 
 def test_the_policy_names_inline_scripts_by_hash_and_allows_no_eval(tmp_path: Path) -> None:
