@@ -15,7 +15,7 @@ from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
-from realtime_ui.events.routes import Route
+from realtime_ui.events.routes import Route, Routes
 from realtime_ui.former_assets import FormerAssets
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
 from realtime_ui.runtime import Runtime
@@ -38,7 +38,11 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
 
     Returns:
         the same app.
+
+    Raises:
+        ValueError: one of the routes could never take an event.
     """
+    Routes(routes)  # a wrong one ends the start, and not the first emit
     settings = load_settings()
     assert app.sio is not None
     server = app.sio

@@ -1,11 +1,14 @@
 """Which channels an event goes to: data, resolved before anything is stored."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from realtime_ui.core.channels import ChannelName, ChannelType, checked_id, clip
 from realtime_ui.core.errors import InvalidEvent
-from realtime_ui.core.messages import Event
+from realtime_ui.core.messages import MAX_TYPE_LENGTH, Event
+
+_PREFIX = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,14 @@ class Routes:
 
     Args:
         extra: an app's own routes, tried before the default ones.
+
+    Raises:
+        ValueError: one of them could never take an event; the message says which one, and what is wrong with it.
     """
 
     def __init__(self, extra: Sequence[Route] = ()) -> None:
+        for route in extra:
+            _check(route)
         self._routes = (*extra, *DEFAULT_ROUTES)
 
     def route_of(self, type: str, *, prefix: str = "") -> Route:
@@ -94,6 +102,27 @@ class Routes:
         if ALSO.id_field in event.payload and route.channel is not ALSO.channel:
             channels.append(_channel(ALSO, event, prefix))
         return Routing(tuple(channels), route.durable, event.type in route.posts)
+
+
+def _check(route: object) -> None:
+    if not isinstance(route, Route):
+        raise ValueError(f"routes holds {clip(route)}, which is not a Route.")
+    prefix, wrong = route.prefix, ""
+    if not isinstance(prefix, str) or len(prefix) > MAX_TYPE_LENGTH or not _PREFIX.fullmatch(prefix):
+        wrong = f"prefix is {clip(prefix)}; give the beginning of an event type, such as 'ticket.'"
+    elif not isinstance(route.channel, ChannelType):
+        known = ", ".join(f"ChannelType.{kind.name}" for kind in ChannelType)
+        wrong = f"channel is {clip(route.channel)}; give one of {known}"
+    elif not isinstance(route.id_field, str) or not route.id_field:
+        wrong = f"id_field is {clip(route.id_field)}; give the name of a field of the payload, such as 'ticketId'"
+    elif not isinstance(route.durable, bool):
+        wrong = f"durable is {clip(route.durable)}; give True or False"
+    else:
+        for name, given in (("needs", route.needs), ("posts", route.posts)):
+            if not isinstance(given, tuple) or not all(isinstance(each, str) and each for each in given):
+                wrong = f"{name} is {clip(given)}; give a tuple of names"
+    if wrong:
+        raise ValueError(f"Route({clip(prefix)}, …) takes no event: {wrong}.")
 
 
 def _channel(route: Route, event: Event, prefix: str) -> ChannelName:

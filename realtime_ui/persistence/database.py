@@ -191,7 +191,7 @@ def sql_state(error: DBAPIError) -> str | None:
 
 
 def is_refusal(error: DBAPIError | UnicodeError) -> bool:
-    """Whether psycopg or PostgreSQL refused the data itself (class 22), or found it too complex (54)."""
+    """Whether the data itself was refused: as wrong (class 22), by a constraint (23), or as too complex (54)."""
     if isinstance(error, UnicodeError):  # half of a surrogate pair, which psycopg cannot send
         return True
-    return isinstance(error.orig, psycopg.DataError) or (sql_state(error) or "").startswith("54")
+    return isinstance(error.orig, psycopg.DataError) or (sql_state(error) or "").startswith(("23", "54"))

@@ -1,6 +1,7 @@
 """The log on a real PostgreSQL: numbers without gap or double, whoever appends how."""
 
 import asyncio
+import dataclasses
 import random
 import subprocess
 import sys
@@ -275,3 +276,33 @@ async def test_a_database_that_is_not_there_is_unavailable() -> None:
     assert caught.value.retryable
     await log.stop()
     await database.close()
+
+
+def poisoned(kind: str) -> Entry:
+    """An entry that no entrance lets through, as another program's mistake may make one."""
+    made = entry(id=f"poisoned-{kind}").event
+    wrong: dict[str, Entry] = {
+        "channel": Entry(made, ChannelName("ticket", "x")),  # type: ignore[arg-type]
+        "json": Entry(dataclasses.replace(made, payload_json="no json"), PROJECT),
+        "deep": Entry(dataclasses.replace(made, payload_json="[" * 100_000 + "]" * 100_000), PROJECT),
+        "surrogate": Entry(dataclasses.replace(made, payload_json='"\ud800"'), PROJECT),
+        "nul": Entry(dataclasses.replace(made, type="a\0b"), PROJECT),
+        "tenant": Entry(dataclasses.replace(made, tenant="nobody"), PROJECT),  # type: ignore[arg-type]
+        "unknown": Entry(dataclasses.replace(made, payload_json=object()), PROJECT),  # type: ignore[arg-type]
+        "null": Entry(dataclasses.replace(made, type=None), PROJECT),  # type: ignore[arg-type]
+    }
+    return wrong[kind]
+
+
+@pytest.mark.parametrize("kind", ["channel", "json", "deep", "surrogate", "nul", "tenant", "unknown", "null"])
+async def test_a_poisoned_entry_fails_alone(log: EventLog, kind: str) -> None:
+    """All other callers of its group are stored, in one order without gaps; nothing else of its own list is."""
+    good = [log.append([entry(id=f"good-{number}")]) for number in range(20)]
+    bad = log.append([entry(id="beside"), poisoned(kind)])
+    group = [*good[:13], bad, *good[13:]]
+    answers = await asyncio.gather(*group, return_exceptions=True)
+    refused = answers.pop(13)
+    assert isinstance(refused, (InvalidEvent, TypeError)), refused
+    assert all(isinstance(each, list) for each in answers), answers
+    assert sorted(seq for each in answers if isinstance(each, list) for seq in seqs(each)) == list(range(1, 21))
+    assert await all_seqs(log, PROJECT) == list(range(1, 21))

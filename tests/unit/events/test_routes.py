@@ -1,13 +1,16 @@
 """Which channels an event goes to."""
 
 import uuid
+from typing import cast
 
 import pytest
+import reflex as rx
 
 from realtime_ui.core.channels import ChannelType
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.messages import Event
 from realtime_ui.events.routes import Route, Routes
+from realtime_ui.installer import install
 
 
 def event(kind: str, **payload: object) -> Event:
@@ -83,3 +86,36 @@ def test_a_chunk_that_nobody_could_place_is_refused(missing: str) -> None:
     with pytest.raises(InvalidEvent) as caught:
         Routes().resolve(event("session.message.delta", **payload), prefix="[2].")
     assert caught.value.field == f"[2].payload.{missing}"
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        (Route("x.", "ticket", "ticketId"), "channel is 'ticket'"),  # type: ignore[arg-type]
+        (Route("x.", "project", "ticketId"), "channel is 'project'"),  # type: ignore[arg-type]
+        (Route("", ChannelType.PROJECT, "id"), "prefix is ''"),
+        (Route("Ticket.", ChannelType.PROJECT, "id"), "prefix is 'Ticket.'"),
+        (Route("ticket..", ChannelType.PROJECT, "id"), r"prefix is 'ticket\.\.'"),
+        (Route("x" * 101, ChannelType.PROJECT, "id"), "prefix is 'x"),
+        (Route(None, ChannelType.PROJECT, "id"), "prefix is None"),  # type: ignore[arg-type]
+        (Route("x.", ChannelType.PROJECT, ""), "id_field is ''"),
+        (Route("x.", ChannelType.PROJECT, 7), "id_field is 7"),  # type: ignore[arg-type]
+        (Route("x.", ChannelType.PROJECT, "id", durable=None), "durable is None"),  # type: ignore[arg-type]
+        (Route("x.", ChannelType.PROJECT, "id", needs="index"), "needs is 'index'"),  # type: ignore[arg-type]
+        (Route("x.", ChannelType.PROJECT, "id", posts=("",)), "posts is "),
+        (("x.", ChannelType.PROJECT, "id"), "not a Route"),
+    ],
+)
+def test_a_wrong_route_is_refused_before_the_app_starts(route: Route, words: str) -> None:
+    """In one sentence that says what is wrong with it."""
+    with pytest.raises(ValueError, match=words) as caught:
+        install(cast(rx.App, None), routes=[route])
+    assert str(caught.value).count(". ") == 0
+
+
+def test_routes_of_an_app_are_tried_first() -> None:
+    """A whole type, a family, or a family without its dot."""
+    for prefix in ("ticket.", "ticket", "ticket.opened", "project.updated"):
+        routes = Routes([Route(prefix, ChannelType.SYSTEM, "desk")])
+        kind = "project.updated" if prefix.startswith("project") else "ticket.opened"
+        assert [str(each) for each in routes.resolve(event(kind, desk="a")).channels] == ["system:a"]
