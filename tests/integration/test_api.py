@@ -285,7 +285,7 @@ async def test_an_admin_who_is_signed_in_makes_a_key(
     http: httpx.AsyncClient, runtime: Runtime, key: dict[str, str]
 ) -> None:
     """Shown in the answer alone; nobody else makes one, and nobody makes them at will."""
-    await runtime.gate.add_person("Northwind", "max@northwind.test", "Max", PASSWORD, Role.MEMBER)
+    await have_person(runtime.database, "Northwind", "max@northwind.test", "Max", Role.MEMBER)
     cookies = {
         name: f"{COOKIE}={await runtime.gate.sign_in(f'{name}@northwind.test', PASSWORD, name)}"
         for name in ("ada", "max")
