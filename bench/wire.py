@@ -22,10 +22,11 @@ from bench.stage import Ground
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.messages import Event, Head, Message
+from realtime_ui.core.position import Position
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.watched import Frame
-from realtime_ui.persistence.event_log import ChannelKey
+from realtime_ui.persistence.event_log import ChannelKey, Look
 from realtime_ui.providers.redis import RedisProvider
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
@@ -156,13 +157,13 @@ async def ours_publish(url: str) -> None:
 class NoLog:
     """A log that has what the wire brought."""
 
-    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head:
-        """The beginning."""
-        return Head("epoch", 1, 0)
+    async def look(self, asked: Mapping[ChannelKey, int | None]) -> Mapping[ChannelKey, Look]:
+        """It ends where it was asked."""
+        return {key: Look(Head("epoch", 1, seq or 0), "") for key, seq in asked.items()}
 
-    async def heads(self, keys: Any) -> Mapping[ChannelKey, Head]:
-        """Nothing new."""
-        return {}
+    async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
+        """Never."""
+        return False
 
     async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int) -> Any:
         """Nothing."""

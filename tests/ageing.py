@@ -1,4 +1,4 @@
-"""Makes messages old, so that real retention lets them go."""
+"""Does to a log what time and failovers do: messages become old and are pruned, or it goes back."""
 
 import uuid
 
@@ -32,5 +32,26 @@ async def let_go(database_url: str, channel: str, *, upto: int) -> None:
     try:
         await age(database, channel, 1, upto, days=31)
         await Retention(database, dict.fromkeys(ChannelType, 30.0), SystemClock()).prune()
+    finally:
+        await database.close()
+
+
+_LOSE = sa.text("""
+    WITH lost AS (
+        DELETE FROM realtime_events_log e USING realtime_channels c
+        WHERE c.id = e.channel_id AND c.channel_name = :name AND e.seq > :last
+    )
+    UPDATE realtime_channel_heads h
+    SET last_seq = :last, published_seq = least(h.published_seq, :last), published_runs = '{}'
+    FROM realtime_channels c WHERE c.id = h.channel_id AND c.channel_name = :name
+""")
+
+
+async def go_back(database_url: str, channel: str, last: int) -> None:
+    """Leave a channel's log as a failover does to a standby that had it only so far; its epoch stays."""
+    database = Database(database_url, pool=1)
+    try:
+        async with database.transaction() as connection:
+            await connection.execute(_LOSE, {"name": channel, "last": last})
     finally:
         await database.close()

@@ -44,6 +44,10 @@ class Proxy:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
+    def point_to(self, target: int) -> None:
+        """Forward new connections to another port."""
+        self._target = target
+
     def cut(self) -> None:
         """Drop the open connections, and every new one at once: a network that is gone."""
         self._is_cut = True

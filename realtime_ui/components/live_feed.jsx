@@ -147,6 +147,14 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
   const waiting = feed.status === "initialized" || (feed.status === "attaching" && rows.length === 0);
   return (
     <div className="rt-feed" data-status={feed.status} data-channel={channel}>
+      {feed.restored && (
+        <div className="rt-restored" role="status">
+          <span>The server went back to an earlier state of this list. What you see is what it has now.</span>
+          <button type="button" onClick={() => feedOf(channel)?.acknowledgeRestored()}>
+            OK
+          </button>
+        </div>
+      )}
       <div className="rt-scroller" ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label={`${label}, scrollable`}>
         {oldest !== null && oldest > feed.first && (
           <button type="button" className="rt-older" disabled={feed.loading} onClick={older}>

@@ -6,6 +6,7 @@ RealtimeError
 ├── NotAllowed (403)              somebody is, and may not
 ├── NotFound (404)
 ├── Conflict (409)                the same id with other content
+│   └── ChannelFull               its numbers have come to their end
 ├── TooLarge (413)
 ├── UnsupportedMedia (415)
 ├── InvalidEvent (422)            readable, but not an event this house can route or store
@@ -90,6 +91,12 @@ class Conflict(RealtimeError):
 
     status = 409
     title = "The id is taken"
+
+
+class ChannelFull(Conflict):
+    """The channel has given out its last number."""
+
+    title = "The channel is full"
 
 
 class TooLarge(RealtimeError):

@@ -1,10 +1,12 @@
 """The words on the way: an `Event` on the bus becomes a `Message` on each of its channels."""
 
+import hashlib
 import json
 import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
@@ -102,6 +104,11 @@ class Message:
     timestamp: int
     unreadable: Unreadable | None = None
 
+    @property
+    def tag(self) -> str:
+        """What tells this row from any other that ever had its number; see `row_tag`."""
+        return row_tag(self.id, self.timestamp)
+
     def row(self) -> dict[str, Json]:
         """The message as tabs, streams and the history show it; channel and epoch stand outside.
 
@@ -142,12 +149,30 @@ class Ephemeral:
 class Head:
     """Where a channel's log stands: first kept and last given seq, and the epoch they count in.
 
-    A channel without an event yet has `epoch` "" and `last` 0.
+    A channel without an event yet has `epoch` "" and `last` 0: `Head.EMPTY`.
     """
+
+    EMPTY: ClassVar["Head"]
 
     epoch: str
     first: int
     last: int
+
+
+Head.EMPTY = Head("", 1, 0)
+
+
+def row_tag(event_id: str, timestamp: int) -> str:
+    """Sixteen hexadecimal digits that identify a row of the log; `realtime_row_tag` (revision 0209) gives the same.
+
+    The time is part of it: an event that a failover lost may be sent again under its id and get the same number,
+    behind rows that are not those from before.
+
+    Args:
+        event_id: the event's id.
+        timestamp: when it was stored, in ms since the Unix epoch.
+    """
+    return hashlib.sha256(f"{timestamp}:{event_id}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,9 @@ SWEEP_REPAIRS = Counter("realtime_sweep_repairs", "Channels that the sweep found
 FRAMES = Counter("realtime_frames", "Frames handed on, whoever watches.")
 DELIVERIES = Counter("realtime_deliveries", "Messages sent, one for each message and socket or stream.")
 QUEUE_BOUNDS_HIT = Counter("realtime_queue_bounds_hit", "Times that something did not fit into a bounded queue.")
+LOG_DIVERGED = Counter(
+    "realtime_log_diverged", "Times that the log of a channel was found to have gone back, as after a lossy failover."
+)
 RESUMES = _counter(
     "realtime_resumes",
     "Subscriptions of sockets and streams, by how they began.",

@@ -16,7 +16,7 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import ProviderRefused, RateLimited, RealtimeError, TooLarge
 from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.events.wire import Signer, wire_channel
-from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
+from realtime_ui.persistence.event_log import ChannelKey, EventLog, Published, Run
 from realtime_ui.providers.base import RealtimeProvider, WireMessage
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Bridge:
         self._clock = clock
         self._lanes: dict[ChannelKey, deque[Outgoing]] = {}
         self._waiting = 0
-        self._marks: dict[ChannelKey, list[Run]] = {}
+        self._marks: dict[ChannelKey, list[Published]] = {}
         self._refused_at: dict[ChannelKey, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -179,10 +179,10 @@ class Bridge:
     def _mark(self, message: Message) -> None:
         """Remember that a message went out."""
         runs = self._marks.setdefault((message.tenant, message.channel), [])
-        if runs and runs[-1][1] == message.seq - 1:
-            runs[-1] = (runs[-1][0], message.seq)
-        else:
-            runs.append((message.seq, message.seq))
+        first = message.seq
+        if runs and runs[-1].last == message.seq - 1 and runs[-1].epoch == message.epoch:
+            first = runs.pop().first
+        runs.append(Published(first, message.seq, message.epoch, message.id))
 
     async def _keep_marks(self) -> None:
         next_look = self._clock.monotonic() + ORPHAN_AGE_S

@@ -1,7 +1,8 @@
 """A stream's cursor: where it stands on each of its channels, as one opaque text for `id:` and `Last-Event-ID`.
 
-`STREAM.PLACE.PLACE…`: the stream's own id, and for each channel base64url of the epoch (16 bytes), the seq
-(8 bytes) and the name. A place is the same for every stream that stands there, so it is made once a message.
+`2.STREAM.PLACE.PLACE…`: the format, the stream's own id, and for each channel base64url of the epoch (16 bytes), the
+seq (8 bytes), the row's tag (8 bytes, zero where unknown) and the name. A place is the same for every stream that
+stands there, so it is made once a message. The first format, `STREAM.PLACE…` without tags, is read, too.
 It is not signed: a made-up one leads only to other places on channels that its bearer may read anyway.
 """
 
@@ -10,24 +11,19 @@ import binascii
 import re
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent, InvalidRequest
+from realtime_ui.core.position import Position
 
 STREAM_ID = re.compile(r"[A-Za-z0-9_-]{12}")
+FORMAT = "2"
 NO_EPOCH = bytes(16)
-MAX_PLACE = 221
+NO_TAG = bytes(8)
+MAX_PLACE = 232
 """How many characters the longest channel name takes, and the dot before it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place on one channel: the last seq that was shown, and its epoch ("" before the first event)."""
-
-    epoch: str
-    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +45,12 @@ class Cursor:
         Raises:
             InvalidRequest: no stream of ours ever gave it out.
         """
-        stream, *places = text.split(".") if len(text) <= 12 + max_channels * MAX_PLACE else [""]
+        stream, *places = text.split(".") if len(text) <= 14 + max_channels * MAX_PLACE else [""]
+        tagged = stream == FORMAT and bool(places)
+        if tagged:
+            stream, *places = places
         try:
-            positions = dict(map(_parse_place, places[:max_channels]))
+            positions = dict(_parse_place(place, tagged=tagged) for place in places[:max_channels])
         except (ValueError, InvalidEvent):
             positions = {}
         if not STREAM_ID.fullmatch(stream) or len(positions) != len(places):
@@ -68,15 +67,26 @@ def new_stream_id() -> str:
     return secrets.token_urlsafe(9)
 
 
+def cursor_text(stream: str, places: Iterable[str]) -> str:
+    """A cursor.
+
+    Args:
+        stream: the stream's id.
+        places: what `place_text` made for each channel that the stream has begun.
+    """
+    return ".".join([FORMAT, stream, *places])
+
+
 def place_text(channel: ChannelName, position: Position) -> str:
     """A channel's part of the cursor."""
     epoch = uuid.UUID(position.epoch).bytes if position.epoch else NO_EPOCH
-    raw = epoch + position.seq.to_bytes(8, "big") + str(channel).encode()
+    tag = bytes.fromhex(position.tag) if position.tag else NO_TAG
+    raw = epoch + position.seq.to_bytes(8, "big") + tag + str(channel).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _parse_place(text: str) -> tuple[ChannelName, Position]:
-    """Read a channel's part.
+def _parse_place(text: str, *, tagged: bool) -> tuple[ChannelName, Position]:
+    """Read a channel's part, of the present format or of the first one, which has no tag.
 
     Raises:
         ValueError, InvalidEvent: it is none.
@@ -86,7 +96,8 @@ def _parse_place(text: str) -> tuple[ChannelName, Position]:
     except binascii.Error as error:
         raise ValueError(str(error)) from error
     seq = int.from_bytes(raw[16:24], "big")
-    if len(raw) < 24 or seq >= 2**62:
+    tag, name = (raw[24:32], raw[32:]) if tagged else (NO_TAG, raw[24:])
+    if len(raw) < 24 or len(tag) < 8 or seq >= 2**62:
         raise ValueError("no place")
     epoch = "" if raw[:16] == NO_EPOCH else str(uuid.UUID(bytes=raw[:16]))
-    return ChannelName.parse(raw[24:].decode("ascii")), Position(epoch, seq)
+    return ChannelName.parse(name.decode("ascii")), Position(epoch, seq, "" if tag == NO_TAG else tag.hex())

@@ -96,6 +96,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         self._presence = presence
         self._presence_limit = RateLimiter(RATE, BURST, clock)
         self._sink_for_presence = sink_for_presence
+        self._hub = hub
         self._posts = posts
         self._log = log
         self._fields = fields
@@ -151,10 +152,11 @@ class FeedNamespace(LineEvents, PresenceEvents):
         """Watch a channel from a position, or fetch the next page on the way to its head.
 
         Returns:
-            `{ok: true, channel, epoch, first, head, kept_days, after, reset, rows, more}`: `rows` follow seq
-            `after`; `more` says that another `sub` with the new `last` brings further ones; `reset` that what
-            the tab had belongs to another epoch; `first` and `kept_days` (null for ever) what the log keeps; or
-            `{ok: false, error}` with an RFC 9457 problem.
+            `{ok: true, channel, epoch, first, head, kept_days, after, reset, rows, tag, more}`: `rows` follow seq
+            `after`, and `tag` is that of the last row that the tab then has; `more` says that another `sub` with
+            the new `last` and `tag` brings further ones; `reset` that what the tab had is not what the log has;
+            `first` and `kept_days` (null for ever) what the log keeps; or `{ok: false, error}` with an RFC 9457
+            problem.
         """
         try:
             tab = await self._tab(sid)
@@ -164,11 +166,11 @@ class FeedNamespace(LineEvents, PresenceEvents):
             begins = key not in tab.channels
             await self._subscriptions.watch(tab, key, wish.states)
             sinks = tab.channels.get(key, {})  # they hear the page even if the tab is let go while it is read
-            page = await read_page(self._log, key, wish)
+            page = await read_page(self._log, key, wish, self._hub.check)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
         if begins:
-            metrics.RESUMES.labels(wish.kind(page.after, page.reset)).inc()
+            metrics.RESUMES.labels(page.start.how).inc()
         self.heartbeats.got(sid, key, len(page.rows))
         for sink in sinks.values():
             sink.catch_up(page)
@@ -179,9 +181,10 @@ class FeedNamespace(LineEvents, PresenceEvents):
             "first": page.head.first,
             "head": page.head.last,
             "kept_days": self._kept_days[wish.channel.type],
-            "after": page.after,
+            "after": page.start.position.seq,
             "reset": page.reset,
             "rows": [message.row() for message in page.rows],
+            "tag": page.tag,
             "more": page.more,
         }
 
@@ -326,6 +329,8 @@ class FeedNamespace(LineEvents, PresenceEvents):
             "epoch": frame.epoch,
             "rows": [message.row() for message in frame.messages],
         }
+        if frame.messages:
+            data["tag"] = frame.messages[-1].tag
         if frame.ephemeral:
             data["ephemeral"] = [message.row() for message in frame.ephemeral]
         sockets = send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)

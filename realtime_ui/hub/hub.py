@@ -1,14 +1,18 @@
 """The hub: one per worker. Brings each watched channel's messages into order and hands them on in frames.
 
 Messages come from this worker's bridge and from the provider, possibly doubled, reordered or lost. A hole
-waits a moment for a straggler and is then read from the log; a sweep compares every watched channel with its
-head, so that a loss makes a feed slower, never wrong.
+waits a moment for a straggler and is then read from the log; a sweep compares every watched channel with the
+log, so that a loss makes a feed slower, never wrong.
+
+The log itself may go back: a standby is promoted that lacked the newest rows, and other events take their numbers.
+What a hub has handed on came from the log, so where the log contradicts it, the hub begins a new epoch there, for
+all workers, and every reader begins anew.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -17,10 +21,11 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Ephemeral, Head, Message
+from realtime_ui.core.position import Follow, Position, follow
 from realtime_ui.events.wire import Notice, Signer, parse_wire_channel, wire_channel
 from realtime_ui.hub.subscribe import LogReader
 from realtime_ui.hub.watched import Frame, Sink, Watched
-from realtime_ui.persistence.event_log import ChannelKey
+from realtime_ui.persistence.event_log import ChannelKey, Look
 from realtime_ui.providers.base import RealtimeProvider, Unsubscribe, WireMessage
 
 logger = logging.getLogger(__name__)
@@ -31,11 +36,14 @@ ATTACH_PATIENCE_S = 0.25
 """How long whoever watches waits for the wire, in s; then rows come from the log until it is there."""
 
 
-class HeadsReader(LogReader, Protocol):
+SAME_FAILOVER_S = 60.0
+
+
+class Log(LogReader, Protocol):
     """What the hub needs of the log."""
 
-    async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
-        """Where several channels stand."""
+    async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
+        """Begin a new epoch, where the log contradicts a position; see `EventLog.begin_epoch`."""
         ...
 
 
@@ -50,12 +58,12 @@ class RealtimeHub:
         record_foreign: takes (message, tenant, channel) of what somebody else published.
         frame_window_s: messages within it after a frame share the next one.
         gap_wait_s: how long a hole waits for a straggler.
-        sweep_interval_s: how often heads are compared.
+        sweep_interval_s: how often the watched channels are compared with the log.
     """
 
     def __init__(
         self,
-        log: HeadsReader,
+        log: Log,
         provider: RealtimeProvider,
         signer: Signer,
         clock: Clock,
@@ -78,6 +86,7 @@ class RealtimeHub:
         self._sweeper: asyncio.Task[None] | None = None
         self._loss_sweep: asyncio.Task[None] | None = None
         self._lost_again = False
+        self._diverged_at = -SAME_FAILOVER_S
         self._stop_listening: Unsubscribe = lambda: None
 
     async def start(self) -> None:
@@ -130,6 +139,14 @@ class RealtimeHub:
             if not watched.sinks:
                 await self._close(watched)
 
+    async def check(self, key: ChannelKey) -> None:
+        """Compare a channel with the log now, where it is watched, and wait for what follows from it."""
+        watched = self._watched.get(key)
+        if watched is not None and watched.ready:
+            self._read(watched)
+            assert watched.reading is not None
+            await asyncio.wait({watched.reading})
+
     def deliver(self, messages: Sequence[Message | Ephemeral]) -> None:
         """Take messages from this worker's bridge, or from the wire: committed ones, and ephemeral ones."""
         touched: dict[ChannelKey, Watched] = {}
@@ -170,7 +187,7 @@ class RealtimeHub:
             watched.attaching = asyncio.create_task(self._attach_to_wire(watched), name=f"hub-attach {key[1]}")
             await asyncio.wait({watched.attaching}, timeout=ATTACH_PATIENCE_S)
             attached = watched.attached
-            if not watched.begin_at(await self._log.head(*key)):
+            if not watched.begin_at((await self._log.look({key: None})).get(key, Look.EMPTY)):
                 self._read(watched)
             if watched.attached is not attached:  # while the head was read
                 await self._compare({key: watched})
@@ -235,28 +252,55 @@ class RealtimeHub:
     async def _read_holes(self, watched: Watched) -> None:
         await self._clock.sleep(self._gap_wait_s)
         try:
-            head = await self._log.head(*watched.key)
-            if head is None:
-                return
-            if watched.epoch == "":  # it had no event when we attached
-                watched.epoch = head.epoch
-            if head.epoch != watched.epoch:
-                watched.restart_at(head)
-                self._hand_on(watched, Frame(*watched.key, head.epoch, ()))  # every tab starts over
-                return
-            watched.last = max(watched.last, head.first - 1)  # tabs show what is no longer kept as a gap
-            if watched.last < head.last:
-                metrics.HUB_GAPS_FILLED.inc()
-            while watched.last < max(head.last, watched.seen):
-                before = watched.last
-                page = await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES)
-                watched.accept_from_log(page)
-                self._flush(watched)
-                if watched.last == before:
-                    return
-            watched.behind_since = None
+            position, seen = watched.position, watched.seen
+            look, how = await self._follow(watched.key, position)
+            if how is Follow.DIVERGED:
+                self._note_diverged(watched.key)
+                await self._log.begin_epoch(*watched.key, position)
+                look, how = await self._follow(watched.key, position)
+            if how is Follow.RESET:
+                watched.restart_at((await self._log.look({watched.key: None})).get(watched.key, Look.EMPTY))
+                self._hand_on(watched, Frame(*watched.key, watched.epoch, ()))  # every reader starts over
+            elif how is not Follow.DIVERGED:
+                await self._catch_up(watched, look.head, seen)
         except RealtimeError as error:
             logger.debug("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
+
+    async def _follow(self, key: ChannelKey, position: Position) -> tuple[Look, Follow]:
+        look = (await self._log.look({key: position.seq})).get(key, Look.EMPTY)
+        return look, follow(position, look.head, look.tag)
+
+    def _note_diverged(self, key: ChannelKey) -> None:
+        """Count it; in the log, one line stands for all channels of a failover."""
+        metrics.LOG_DIVERGED.inc()
+        now = self._clock.monotonic()
+        if now - self._diverged_at > SAME_FAILOVER_S:
+            logger.warning("The log of %s, or of more channels, went back: it begins a new epoch", key[1])
+        self._diverged_at = now
+
+    async def _catch_up(self, watched: Watched, head: Head, seen: int) -> None:
+        """Read what follows on what a channel has.
+
+        Args:
+            watched: the channel.
+            head: where the log ends.
+            seen: the highest seq that was known to exist before the log was asked.
+        """
+        watched.doubted = None
+        if watched.epoch == "":  # it had no event when we attached
+            watched.epoch = head.epoch
+        watched.pass_over(head.first - 1)  # tabs show what is no longer kept as a gap
+        watched.forget_lost(head.last, seen)
+        if watched.last < head.last:
+            metrics.HUB_GAPS_FILLED.inc()
+        while watched.last < max(head.last, watched.seen):
+            before = watched.last
+            page = await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES)
+            watched.accept_from_log(page)
+            self._flush(watched)
+            if watched.last == before:
+                return
+        watched.behind_since = None
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -289,13 +333,20 @@ class RealtimeHub:
         except Exception:
             logger.exception("The sweep failed and is repeated")
 
-    async def _compare(self, watched: dict[ChannelKey, Watched]) -> None:
-        """Read from the log what it has and these channels do not."""
-        for key, head in (await self._log.heads(watched)).items():
-            each = watched[key]
-            if self._is_watched(each) and (head.epoch != each.epoch or head.last > each.last):
+    async def _compare(self, watched: Mapping[ChannelKey, Watched]) -> None:
+        """Compare channels with the log in one query, and read from it where they are not the same."""
+        # As of before the query: what is handed on while it runs may be newer than its answer.
+        positions = {key: each.position for key, each in watched.items()}
+        looks = await self._log.look({key: position.seq for key, position in positions.items()})
+        for key, position in positions.items():
+            each, look = watched[key], looks.get(key, Look.EMPTY)
+            resumes = follow(position, look.head, look.tag) in (Follow.RESUME, Follow.GAP)
+            if self._is_watched(each) and (not resumes or look.head.last > each.last):
                 metrics.SWEEP_REPAIRS.inc()
-                each.seen = max(each.seen, head.last)
+                if resumes:
+                    each.seen = max(each.seen, look.head.last)
+                self._read(each)
+            elif self._is_watched(each) and each.behind_since is not None:  # a read failed, or is under way
                 self._read(each)
 
     def _is_watched(self, watched: Watched) -> bool:

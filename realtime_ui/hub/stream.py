@@ -20,13 +20,13 @@ from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Unavailable
-from realtime_ui.core.messages import Head
+from realtime_ui.core.position import Follow, Position
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import Entry as StatsEntry
-from realtime_ui.hub.cursor import Position, place_text
+from realtime_ui.hub.cursor import cursor_text, place_text
 from realtime_ui.hub.stream_event import Encoded, comment, event, now_ms
-from realtime_ui.hub.subscribe import PAGE, PAGE_BYTES, LogReader, SubscribeRequest
+from realtime_ui.hub.subscribe import PAGE, PAGE_BYTES, Check, LogReader, Start, find_start
 from realtime_ui.persistence.event_log import ChannelKey
 
 logger = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ class Place:
     begun: bool = False
     behind: bool = True
 
-    def move(self, epoch: str, seq: int) -> None:
+    def move(self, position: Position) -> None:
         """Stand at another place."""
-        self.position = Position(epoch, seq)
-        self.text = place_text(self.key[1], self.position)
+        self.position = position
+        self.text = place_text(self.key[1], position)
 
 
 @dataclass(slots=True, eq=False)
@@ -131,13 +131,14 @@ class Stream:
             self._news.set()
 
     async def events(
-        self, log: LogReader, attach: Callable[[Place], Awaitable[None]], opening: bytes
+        self, log: LogReader, attach: Callable[[Place], Awaitable[None]], check: Check, opening: bytes
     ) -> AsyncIterator[bytes]:
         """What goes over the wire, in pieces, until `end`.
 
         Args:
             log: what was before.
             attach: lets a place have the hub's frames.
+            check: has the hub compare a channel with the log.
             opening: goes first.
         """
         yield opening + self._drain()  # with a heartbeat
@@ -151,7 +152,7 @@ class Stream:
                     if not place.attached:
                         await attach(place)
                     if place.behind:
-                        async with aclosing(self._catch_up(place, log)) as pieces:
+                        async with aclosing(self._catch_up(place, log, check)) as pieces:
                             async for piece in pieces:
                                 yield piece
             except Unavailable as error:
@@ -172,11 +173,12 @@ class Stream:
                 self._news.clear()
         yield comment(self.ending)
 
-    async def _catch_up(self, place: Place, log: LogReader) -> AsyncGenerator[bytes, None]:
+    async def _catch_up(self, place: Place, log: LogReader, check: Check) -> AsyncGenerator[bytes, None]:
         """Everything of a channel up to its head, with whatever is ready of the others after each page."""
         while place.behind and self.ended_at is None:
-            head = await log.head(*place.key) or Head("", 1, 0)
-            if told := self._begin(place, head):
+            start = await find_start(log, place.key, place.position, self.rewind, check)
+            head = start.head
+            if told := self._begin(place, start):
                 yield told
             while (position := place.position) and position.seq < head.last and self.ended_at is None:
                 page = await log.read(*place.key, after=position.seq, limit=PAGE, max_bytes=PAGE_BYTES)
@@ -195,25 +197,20 @@ class Stream:
             else:
                 place.behind = False
 
-    def _begin(self, place: Place, head: Head) -> bytes:
+    def _begin(self, place: Place, start: Start) -> bytes:
         """Stand where the log lets the channel go on; the event that says so where that is not where it stood."""
-        had = place.position
-        last, epoch = (had.seq, had.epoch) if had else (None, "")
-        wish = SubscribeRequest(place.key[1], last, epoch, self.rewind, ())
-        after, reset = wish.begin(head)
-        kind = wish.kind(after, reset)
         if not place.begun:
             place.begun = True
-            metrics.RESUMES.labels(kind).inc()
-        if kind == "gap":
-            return self._gap(place, head.epoch, after)
-        place.move(head.epoch, after)
-        return self._told(place, "reset", after=after) if reset else b""
+            metrics.RESUMES.labels(start.how).inc()
+        if start.how is Follow.GAP:
+            return self._gap(place, start.head.epoch, start.position.seq)
+        place.move(start.position)
+        return self._told(place, "reset", after=start.position.seq) if start.how is Follow.RESET else b""
 
     def _gap(self, place: Place, epoch: str, last: int) -> bytes:
         """Pass over what the log no longer keeps; the event that says so."""
         first = place.position.seq + 1 if place.position else 1
-        place.move(epoch, last)
+        place.move(Position(epoch, last))
         return self._told(place, "gap", first=first, last=last)
 
     def _told(self, place: Place, kind: str, **more: int) -> bytes:
@@ -262,9 +259,9 @@ class Stream:
         position = place.position
         assert position is not None
         pieces: list[bytes] = []
-        for seq, text, body in numbered:
-            if seq > position.seq:
-                place.position, place.text = Position(item.epoch, seq), text
+        for reached, text, body in numbered:
+            if reached.seq > position.seq:
+                place.position, place.text = reached, text
                 pieces += (self._id(), body)
         metrics.DELIVERIES.inc(len(pieces) // 2)
         pieces.append(fleeting)
@@ -274,7 +271,7 @@ class Stream:
         return f"id: {self._cursor()}\n".encode()
 
     def _cursor(self) -> str:
-        return ".".join([self.id, *(place.text for place in self.places if place.text)])
+        return cursor_text(self.id, (place.text for place in self.places if place.text))
 
     def _heartbeat_went(self) -> None:
         """A heartbeat that the client's side has taken is its sign of life."""

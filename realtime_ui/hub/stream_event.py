@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from sse_starlette.event import ServerSentEvent
 
 from realtime_ui.core.messages import Ephemeral, Json, Message
-from realtime_ui.hub.cursor import Position, place_text
+from realtime_ui.core.position import Position
+from realtime_ui.hub.cursor import place_text
 
 
 class Encoded:
@@ -17,20 +18,23 @@ class Encoded:
         self.epoch = epoch
         self.messages = messages
         self.ephemeral = ephemeral
-        self._bodies: dict[bool, tuple[list[tuple[int, str, bytes]], bytes, int]] = {}
+        self._bodies: dict[bool, Bodies] = {}
 
-    def bodies(self, named: bool) -> tuple[list[tuple[int, str, bytes]], bytes, int]:
-        """(seq, place, bytes) of each message; the bytes of the ephemeral ones; and how many bytes it all is."""
+    def bodies(self, named: bool) -> "Bodies":
+        """(position, place, bytes) of each message; the bytes of the ephemeral ones; and how many bytes it all is."""
         found = self._bodies.get(named)
         if found is None:
-            numbered = [
-                (each.seq, place_text(each.channel, Position(each.epoch, each.seq)), _of_message(each, named))
-                for each in self.messages
-            ]
+            numbered = []
+            for each in self.messages:
+                position = Position(each.epoch, each.seq, each.tag)
+                numbered.append((position, place_text(each.channel, position), _of_message(each, named)))
             fleeting = b"".join(event({"channel": str(each.channel), **each.row()}, named) for each in self.ephemeral)
             size = len(fleeting) + sum(len(body) for _, _, body in numbered)
             found = self._bodies[named] = (numbered, fleeting, size)
         return found
+
+
+Bodies = tuple[list[tuple[Position, str, bytes]], bytes, int]
 
 
 def _of_message(message: Message, named: bool) -> bytes:

@@ -166,7 +166,7 @@ class Streams:
 
     def events(self, stream: Stream, opening: bytes) -> AsyncIterator[bytes]:
         """What a stream sends, `opening` first."""
-        return stream.events(self._log, self._attach, opening)
+        return stream.events(self._log, self._attach, self._hub.check, opening)
 
     async def _attach(self, place: Place) -> None:
         """Let a stream's channel have the hub's frames.

@@ -5,15 +5,19 @@
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.messages import Ephemeral, Head, Message
-from realtime_ui.persistence.event_log import ChannelKey
+from realtime_ui.core.messages import Ephemeral, Message
+from realtime_ui.core.position import Position
+from realtime_ui.persistence.event_log import ChannelKey, Look
 
 EARLY_LIMIT = 1_000
 RECENT_LIMIT = 1_000
+KNOWN_TAGS = 64
+"""Of how many of the newest rows the tags are remembered, to tell a double from another row with its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,9 @@ class Watched:
     ready: bool = False  # it knows where the log stood when it began
     epoch: str = ""
     last: int = 0  # the highest seq handed on, or gathered
+    _tags: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN_TAGS))  # of the rows up to `last`, in order
     seen: int = 0  # the highest seq known to exist
+    doubted: Position | None = None  # where a message contradicted it; nothing is taken until that is clear
     delivered: int = 0  # how many messages were handed on
     window_open: bool = False
     reading: "asyncio.Task[None] | None" = None
@@ -55,22 +61,40 @@ class Watched:
     _ephemeral: list[Ephemeral] = field(default_factory=list)
     _recent: dict[str, None] = field(default_factory=dict)  # the ids of ephemeral messages, oldest first
 
-    def begin_at(self, head: Head | None) -> bool:
-        """Begin after a head; False when what came meanwhile leaves a hole."""
-        self.epoch, self.last = (head.epoch, head.last) if head else ("", 0)
+    @property
+    def position(self) -> Position:
+        """What is to be compared with the log: the last row handed on, or gathered, or one that is doubted."""
+        return self.doubted or Position(self.epoch, self.last, self._tags[-1] if self._tags else "")
+
+    def begin_at(self, look: Look) -> bool:
+        """Begin after the last row; False when what came meanwhile leaves a hole."""
+        self._stand_at(look)
         self.ready = True
         early, self._early = self._early, {}
         whole = all([self.accept(early[seq]) for seq in sorted(early)])
         return whole and self.last >= self.seen
 
-    def restart_at(self, head: Head) -> None:
+    def restart_at(self, look: Look) -> None:
         """Begin anew in another epoch; what had gathered belongs to the old one."""
-        self.epoch, self.last, self.seen, self.behind_since = head.epoch, head.last, head.last, None
+        self._stand_at(look)
+        self.seen, self.behind_since, self.doubted = self.last, None, None
         self._early.clear()
         self._buffer.clear()
 
+    def pass_over(self, last: int) -> None:
+        """Go on after `last`, where that is further: the log does not keep what is up to there."""
+        if last > self.last:
+            self.last = last
+            self._tags.clear()
+
+    def forget_lost(self, last: int, seen: int) -> None:
+        """Expect nothing above `last`, where the log ends, of what was known (up to `seen`) when that was read."""
+        if seen > last:
+            self._early = {seq: message for seq, message in self._early.items() if not last < seq <= seen}
+            self.seen = max(self.last, last, self.seen if self.seen > seen else 0)
+
     def accept(self, message: Message) -> bool:
-        """Take a committed message; False when the log must be asked: for a hole, or for another epoch."""
+        """Take a committed message; False when the log must be asked: for a hole, another epoch, or another row."""
         if not self.ready:
             self._early[message.seq] = message
             return True
@@ -79,8 +103,12 @@ class Watched:
         if message.epoch != self.epoch:
             return False
         if message.seq <= self.last:
-            return True
+            if not self._has(message):
+                self.doubted = self.position
+            return self.doubted is None
         self.seen = max(self.seen, message.seq)
+        if self.doubted:  # to follow on a row that is not the log's would hide that it is not
+            return False
         if message.seq > self.last + 1:
             if len(self._early) < EARLY_LIMIT:
                 self._early[message.seq] = message
@@ -102,8 +130,8 @@ class Watched:
 
     def accept_from_log(self, page: Sequence[Message]) -> None:
         """Take a page that follows on `last`; what it lacks below its first message, the log no longer keeps."""
-        if page and page[0].seq > self.last + 1:
-            self.last = page[0].seq - 1  # tabs show the gap themselves
+        if page:
+            self.pass_over(page[0].seq - 1)  # tabs show the gap themselves
         for message in page:
             self.accept(message)
 
@@ -124,8 +152,20 @@ class Watched:
         self._buffer, self._ephemeral = [], []
         return frame
 
+    def _stand_at(self, look: Look) -> None:
+        self.epoch, self.last = look.head.epoch, look.head.last
+        self._tags.clear()
+        if look.tag:
+            self._tags.append(look.tag)
+
+    def _has(self, message: Message) -> bool:
+        """Whether a message is the row that stands at its seq, as far as that is remembered."""
+        age = self.last - message.seq
+        return age >= len(self._tags) or self._tags[-1 - age] == message.tag
+
     def _push(self, message: Message) -> None:
         self.last = message.seq
+        self._tags.append(message.tag)
         if message.seq >= self.seen:
             self.behind_since = None
         self._buffer.append(message)

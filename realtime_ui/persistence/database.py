@@ -190,6 +190,11 @@ def sql_state(error: DBAPIError) -> str | None:
     return getattr(error.orig, "sqlstate", None)
 
 
+def violated(error: DBAPIError) -> str | None:
+    """The name of the constraint that a statement violated, where it did."""
+    return error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
+
+
 def is_refusal(error: DBAPIError | UnicodeError) -> bool:
     """Whether the data itself was refused: as wrong (class 22), by a constraint (23), or as too complex (54)."""
     if isinstance(error, UnicodeError):  # half of a surrogate pair, which psycopg cannot send

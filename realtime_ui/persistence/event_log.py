@@ -2,14 +2,16 @@
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from sqlalchemy import text
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.messages import Head, Message
+from realtime_ui.core.messages import Head, Message, row_tag
 from realtime_ui.core.payloads import MAX_STORED_BYTES, read_stored
+from realtime_ui.core.position import Position
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.group_writer import Entry, GroupWriter, Stored, to_ms
 
@@ -18,12 +20,16 @@ _HEAD = text("""
     JOIN realtime_channels c ON c.id = h.channel_id
     WHERE c.tenant_id = :tenant AND c.channel_name = :name
 """)
-_HEADS = text("""
-    SELECT c.tenant_id, c.channel_name, h.epoch, h.first_seq, h.last_seq FROM realtime_channel_heads h
-    JOIN realtime_channels c ON c.id = h.channel_id
-    JOIN unnest(cast(:tenants AS uuid[]), cast(:names AS text[])) AS u (tenant, name)
-        ON c.tenant_id = u.tenant AND c.channel_name = u.name
+# The row at the seq asked for comes along, by one more look into an index: so that a position is compared each time,
+# and nobody needs to guess what may have made a log go back.
+_LOOK = text("""
+    SELECT c.tenant_id, c.channel_name, h.epoch, h.first_seq, h.last_seq, e.event_id, e.published_at
+    FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:seqs AS bigint[])) AS u (tenant, name, seq)
+    JOIN realtime_channels c ON c.tenant_id = u.tenant AND c.channel_name = u.name
+    JOIN realtime_channel_heads h ON h.channel_id = c.id
+    LEFT JOIN realtime_events_log e ON e.channel_id = h.channel_id AND e.seq = coalesce(u.seq, h.last_seq)
 """)
+_BEGIN_EPOCH = text("SELECT realtime_begin_epoch(:tenant, :name, cast(:epoch AS uuid), :seq, :tag)")
 # Row by row by its number, since seqs have no gaps: so the database reads no row beyond the page's last, whether that
 # is due to the limit or to the size. The channel as a scalar keeps the first row an index probe, however long the log.
 _READ = """
@@ -63,18 +69,24 @@ _UNPUBLISHED = text("""
                     WHERE x.tenant = c.tenant_id AND x.name = c.channel_name)
     ORDER BY e.published_at, first LIMIT 100
 """)
-# Mark and runs united: the first range is then [0, new mark], and the others remain runs.
+# Mark and runs united: the first range is then [0, new mark], and the others remain runs. A run counts where the log
+# has its last message: what a failover lost marks nothing of what took its numbers.
 _MARK = text("""
     UPDATE realtime_channel_heads h
     SET published_seq = upper(m.first) - 1, published_runs = m.runs - int8multirange(m.first)
     FROM (SELECT u.channel_id, u.runs, (SELECT range FROM unnest(u.runs) AS range LIMIT 1) AS first
           FROM (SELECT l.channel_id,
-                       l.published_runs + cast(x.runs AS int8multirange)
-                       + int8multirange(int8range(0, l.published_seq + 1)) AS runs
-                FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:runs AS text[]))
-                    AS x (tenant, name, runs)
-                JOIN realtime_channels c ON c.tenant_id = x.tenant AND c.channel_name = x.name
-                JOIN realtime_channel_heads l ON l.channel_id = c.id
+                       l.published_runs + x.runs + int8multirange(int8range(0, l.published_seq + 1)) AS runs
+                FROM (SELECT c.id, h.epoch, range_agg(int8range(r.first, r.last, '[]')) AS runs
+                      FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:epochs AS uuid[]),
+                                  cast(:firsts AS bigint[]), cast(:lasts AS bigint[]), cast(:ids AS text[]))
+                          AS r (tenant, name, epoch, first, last, event_id)
+                      JOIN realtime_channels c ON c.tenant_id = r.tenant AND c.channel_name = r.name
+                      JOIN realtime_channel_heads h ON h.channel_id = c.id AND h.epoch = r.epoch
+                      JOIN realtime_events_log e
+                          ON e.channel_id = c.id AND e.seq = r.last AND e.event_id = r.event_id
+                      GROUP BY c.id, h.epoch) x
+                JOIN realtime_channel_heads l ON l.channel_id = x.id AND l.epoch = x.epoch
                 ORDER BY l.channel_id FOR UPDATE OF l) u) m
     WHERE h.channel_id = m.channel_id
 """)
@@ -85,6 +97,29 @@ ChannelKey = tuple[uuid.UUID, ChannelName]
 """A tenant's channel: what the log, the hub and the rooms are keyed by."""
 Run = tuple[int, int]
 """The first and the last of consecutive seqs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Consecutive messages of a channel that were published: their seqs, epoch, and the id of the last one."""
+
+    first: int
+    last: int
+    epoch: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Where a channel stands, and the tag of the row that was asked for; "" where none stands there."""
+
+    EMPTY: ClassVar["Look"]
+
+    head: Head
+    tag: str
+
+
+Look.EMPTY = Look(Head.EMPTY, "")
 
 
 class EventLog:
@@ -128,18 +163,48 @@ class EventLog:
             row = (await connection.execute(_HEAD, {"tenant": tenant, "name": str(channel)})).first()
         return None if row is None else Head(str(row.epoch), row.first_seq, row.last_seq)
 
-    async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
-        """Where several channels stand, in one query; unknown ones are left out."""
-        keys = list(keys)
-        if not keys:
+    async def look(self, asked: Mapping[ChannelKey, int | None]) -> dict[ChannelKey, Look]:
+        """Where several channels stand, and the tag of one row of each, in one query; unknown ones are left out.
+
+        Args:
+            asked: the seq of that row for each channel; None for the last one.
+        """
+        if not asked:
             return {}
-        values = {"tenants": [tenant for tenant, _ in keys], "names": [str(name) for _, name in keys]}
+        values = {
+            "tenants": [tenant for tenant, _ in asked],
+            "names": [str(name) for _, name in asked],
+            "seqs": list(asked.values()),
+        }
         async with self._database.single() as connection:
-            rows = (await connection.execute(_HEADS, values)).all()
+            rows = (await connection.execute(_LOOK, values)).all()
         return {
-            (row.tenant_id, ChannelName.stored(row.channel_name)): Head(str(row.epoch), row.first_seq, row.last_seq)
+            (row.tenant_id, ChannelName.stored(row.channel_name)): Look(
+                Head(str(row.epoch), row.first_seq, row.last_seq),
+                "" if row.event_id is None else row_tag(row.event_id, to_ms(row.published_at)),
+            )
             for row in rows
         }
+
+    async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
+        """Begin a new epoch where the log contradicts a position; False where it does not, or another epoch began.
+
+        Idempotent: whoever else finds the same finds the epoch begun.
+
+        Args:
+            tenant: whose.
+            channel: which.
+            position: one that this system is known to have handed out. A client's word is no reason to reset others.
+        """
+        values = {
+            "tenant": tenant,
+            "name": str(channel),
+            "epoch": position.epoch,
+            "seq": position.seq,
+            "tag": position.tag,
+        }
+        async with self._database.single() as connection:
+            return bool((await connection.execute(_BEGIN_EPOCH, values)).scalar_one())
 
     async def read(
         self,
@@ -191,12 +256,16 @@ class EventLog:
             rows = (await connection.execute(_UNPUBLISHED, values)).all()
         return [((row.tenant_id, ChannelName.stored(row.channel_name)), (row.first, row.last)) for row in rows]
 
-    async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Run]]) -> None:
+    async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Published]]) -> None:
         """Remember which messages were published, by whichever worker, in whichever order."""
+        flat = [(key, run) for key, each in runs.items() for run in each]
         values = {
-            "tenants": [tenant for tenant, _ in runs],
-            "names": [str(name) for _, name in runs],
-            "runs": ["{" + ",".join(f"[{first},{last}]" for first, last in each) + "}" for each in runs.values()],
+            "tenants": [tenant for (tenant, _), _ in flat],
+            "names": [str(name) for (_, name), _ in flat],
+            "epochs": [run.epoch for _, run in flat],
+            "firsts": [run.first for _, run in flat],
+            "lasts": [run.last for _, run in flat],
+            "ids": [run.id for _, run in flat],
         }
         async with self._database.transaction() as connection:
             await connection.execute(_MARK, values)

@@ -18,9 +18,16 @@ from sqlalchemy.exc import DBAPIError
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent, RealtimeError, Unavailable
+from realtime_ui.core.errors import (
+    ChannelFull,
+    Conflict,
+    DatabaseUnavailable,
+    InvalidEvent,
+    RealtimeError,
+    Unavailable,
+)
 from realtime_ui.core.messages import Event, Message
-from realtime_ui.persistence.database import Database, is_refusal, sql_state
+from realtime_ui.persistence.database import Database, is_refusal, sql_state, violated
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +42,8 @@ RIDE_OUT_S = 3.0
 PAUSE_S = 0.2
 ANSWER_WITHIN_S = 10.0
 """A caller that has no answer by then is told to try again, whatever its group waits for."""
+LAST_SEQ = "realtime_channel_heads_last_seq_check"
+"""The constraint by which no number passes what JavaScript can count (revision 0209)."""
 RETRYABLE_STATES = {"40001", "40P01"}  # serialization failure, deadlock
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -117,6 +126,7 @@ class GroupWriter:
 
         Raises:
             Conflict: an id is known on its channel with another type or payload.
+            ChannelFull: a channel's numbers have come to their end.
             InvalidEvent: PostgreSQL cannot take a payload.
             DatabaseUnavailable: nothing is known about the outcome; the same ids may be sent again.
         """
@@ -260,7 +270,11 @@ def _alone(error: Exception, caller: _Caller) -> RealtimeError:
     if isinstance(error, UnicodeError) or (isinstance(error, DBAPIError) and is_refusal(error)):
         state = sql_state(error) if isinstance(error, DBAPIError) else "not Unicode"
         logger.warning("PostgreSQL refused an event: %s", state, extra=about)
-        refusal = InvalidEvent("PostgreSQL cannot store this payload.", field="payload", remedy="Simplify it.")
+        refusal: RealtimeError = (
+            ChannelFull("A channel has given out its last number, 2^53 - 1.", remedy="Use another channel.")
+            if isinstance(error, DBAPIError) and violated(error) == LAST_SEQ
+            else InvalidEvent("PostgreSQL cannot store this payload.", field="payload", remedy="Simplify it.")
+        )
         refusal.__cause__ = error
         return refusal
     if isinstance(error, DBAPIError) and sql_state(error) is not None:

@@ -1,11 +1,13 @@
 """Whether a database can do what a worker needs of it: answer, accept writes, and have the tables of this release."""
 
+import re
 from pathlib import Path
 
 from realtime_ui.core.errors import NotMigrated
 from realtime_ui.persistence.database import Database
 
 VERSIONS = Path(__file__).parents[2] / "alembic" / "versions"
+_REVISION = re.compile(r'^((?:down_)?revision) = "(\w+)"', re.MULTILINE)
 
 
 class DatabaseCheck:
@@ -38,5 +40,12 @@ class DatabaseCheck:
 
 
 def known_revisions() -> list[str]:
-    """The revisions of this release, oldest first; the names of the migrations' files begin with them."""
-    return sorted(path.name.partition("_")[0] for path in VERSIONS.glob("[0-9]*.py"))
+    """The revisions of this release, oldest first, as the migrations' files name them."""
+    next_of = {}
+    for path in VERSIONS.glob("*.py"):
+        named = dict(_REVISION.findall(path.read_text()))
+        next_of[named.get("down_revision", "")] = named["revision"]
+    found: list[str] = []
+    while (revision := next_of.get(found[-1] if found else "")) is not None:
+        found.append(revision)
+    return found

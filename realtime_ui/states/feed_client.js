@@ -45,6 +45,7 @@ class Feed {
     this.users = 0;
     this.epoch = "";
     this.last = null; // the highest seq held; null before the first answer
+    this.tag = ""; // tells the row at `last` from another with its number; the server's to read
     this.waiting = []; // frames that came while catching up
     this.overflowed = false;
     this.syncing = false;
@@ -70,6 +71,7 @@ class Feed {
       fields_error: "",
       drafts: [], // messages that are being written
       loading: false,
+      restored: false, // rows were replaced since the log went back to an earlier state
     });
   }
 
@@ -109,6 +111,7 @@ class Feed {
       channel: this.channel,
       last: this.last,
       epoch: this.epoch,
+      tag: this.tag,
       rewind: this.rewind,
       states: [...this.states],
     });
@@ -117,7 +120,7 @@ class Feed {
       rows = [];
       this.drafts.clear();
       this.since = null;
-      this.store.set({ fields: {}, fields_more: false });
+      this.store.set({ fields: {}, fields_more: false, restored: true });
     } else if (this.last !== null && answer.after > this.last) {
       this.since = null;
       rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
@@ -130,7 +133,7 @@ class Feed {
       this.store.set({ fields_known: this.since === 0 }); // the rows alone tell all where they are all there ever were
     }
     this.store.set({ first: answer.first, head: answer.head, kept_days: answer.kept_days });
-    this.append(rows, answer.rows);
+    this.append(rows, answer.rows, answer.tag);
     return answer.more && feeds.get(this.channel) === this;
   }
 
@@ -153,12 +156,14 @@ class Feed {
     const fresh = frame.rows.filter((row) => row.seq > this.last);
     if (fresh.length === 0) return true;
     if (fresh.some((row, index) => row.seq !== this.last + 1 + index)) return false;
-    this.append(this.store.value.rows, fresh);
+    this.append(this.store.value.rows, fresh, frame.tag);
     return true;
   }
 
-  append(rows, fresh) {
+  /** Put rows after those held; `tag` is that of the last row then. */
+  append(rows, fresh, tag) {
     if (fresh.length) this.last = fresh[fresh.length - 1].seq;
+    this.tag = tag ?? "";
     const all = fresh.length ? [...rows, ...fresh] : rows;
     const keep = this.pinned ? KEEP_ROWS : KEEP_ROWS_READING;
     const { head, fields } = this.store.value;
@@ -212,6 +217,11 @@ class Feed {
     } finally {
       this.store.set({ loading: false });
     }
+  }
+
+  /** The reader has seen that rows were replaced. */
+  acknowledgeRestored() {
+    this.store.set({ restored: false });
   }
 
   pause() {

@@ -92,11 +92,11 @@ class _BatchingSink:
         if not self.wants_messages:
             return
         epoch, rows = page.head.epoch, page.rows
-        if epoch != self._epoch:
+        if epoch != self._epoch or page.reset:
             self._epoch, self._last = epoch, 0
         early = [each for each in self._early if epoch in (each.epoch, "")]
-        # A tab shows frames between two of its questions; what it asks for then comes after them.
-        self._take([each for each in early if rows and each.seq < rows[0].seq])
+        # A tab shows frames between two of its questions; what it asks for then comes after them, or in their place.
+        self._take([each for each in early if rows and each.seq < rows[0].seq and not page.reset])
         self._take(rows)
         if page.more:
             self._early = early

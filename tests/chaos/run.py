@@ -172,7 +172,9 @@ async def _check_watchers(
             check_list(shown, log[shown.channel], tally)
         tally.findings += [Finding(f"{watcher.name} was refused: {refusal}") for refusal in watcher.refusals]
         if watcher.resets:
-            tally.findings.append(Finding(f"{watcher.name} was told {watcher.resets} times that the log counts anew"))
+            tally.findings.append(
+                Finding(f"{watcher.name} was told {len(watcher.resets)} times that the log counts anew")
+            )
     for browser in browsers:
         for shown in browser.lists:
             check_list(shown, log[shown.channel], tally, to_the_end=shown is browser.lists[-1])

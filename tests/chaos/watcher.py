@@ -49,6 +49,7 @@ class Feed:
     shown: Shown
     epoch: str = ""
     last: int | None = None
+    tag: str = ""
     asked: int | None = None
     """The number of the `sub` whose answer is awaited; frames wait meanwhile."""
     ask_again_at: float = NEVER
@@ -87,7 +88,8 @@ class Watcher:
         self._slow = slow
         self.feeds = {channel: Feed(Shown(name, line, channel)) for channel in channels}
         self.connections = 0
-        self.resets = 0
+        self.resets: list[float] = []
+        self.voided: list[Shown] = []
         self.times_behind = 0
         self.longest_silence_s = 0.0
         self.refusals: list[str] = []
@@ -99,7 +101,7 @@ class Watcher:
 
     @property
     def lists(self) -> list[Shown]:
-        """What it showed."""
+        """What it shows. `voided` has the lists that a reset replaced, `resets` when that was (s since the epoch)."""
         return [feed.shown for feed in self.feeds.values()]
 
     async def run(self) -> None:
@@ -160,7 +162,8 @@ class Watcher:
     async def _ask(self, wire: Wire, feed: Feed) -> None:
         self._number += 1
         feed.asked, feed.ask_again_at, feed.attached_since = self._number, time.monotonic() + ANSWER_S, NEVER
-        wish = {"channel": feed.shown.channel, "last": feed.last, "epoch": feed.epoch, "rewind": self._rewind}
+        wish = {"channel": feed.shown.channel, "last": feed.last, "epoch": feed.epoch, "tag": feed.tag}
+        wish["rewind"] = self._rewind
         await wire.send(NAMESPACE, "sub", wish, number=self._number)
 
     async def _ask_again(self, wire: Wire) -> None:
@@ -184,9 +187,12 @@ class Watcher:
             return
         if feed.last is None:
             feed.shown.after = answer["after"]
-        self.resets += answer["reset"]
+        if answer["reset"]:
+            self.resets.append(time.time())
+            self.voided.append(feed.shown)
+            feed.shown = Shown(self.name, self.line, feed.shown.channel, answer["after"])
         feed.epoch, feed.last = answer["epoch"], answer["after"]
-        self._show(feed, answer["rows"])
+        self._show(feed, answer["rows"], answer["tag"])
         if answer["more"]:
             await self._ask(wire, feed)
             return
@@ -208,11 +214,13 @@ class Watcher:
         fresh = [row for row in rows if row["seq"] > feed.last]
         if fresh and fresh[0]["seq"] != feed.last + 1:
             return False
-        self._show(feed, fresh)
+        if fresh:
+            self._show(feed, fresh, frame["tag"])
         return True
 
-    def _show(self, feed: Feed, rows: list[dict[str, Any]]) -> None:
+    def _show(self, feed: Feed, rows: list[dict[str, Any]], tag: str) -> None:
         now = time.time()
+        feed.tag = tag
         for row in rows:
             feed.shown.add(row["seq"], row["id"], now)
             feed.last = row["seq"]

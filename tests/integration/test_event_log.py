@@ -7,19 +7,24 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import SystemClock
-from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidEvent
-from realtime_ui.core.messages import Event
+from realtime_ui.core.errors import ChannelFull, Conflict, DatabaseUnavailable, InvalidEvent
+from realtime_ui.core.messages import Event, row_tag
+from realtime_ui.core.position import Position
 from realtime_ui.persistence.database import Database
-from realtime_ui.persistence.event_log import EventLog
-from realtime_ui.persistence.group_writer import Entry, Stored
+from realtime_ui.persistence.event_log import EventLog, Published
+from realtime_ui.persistence.group_writer import Entry, Stored, to_ms
+from tests.ageing import go_back
 from tests.app import ROOT
 
 TENANT = uuid.UUID(int=1)
@@ -121,9 +126,10 @@ APPEND_FROM_ANOTHER_PROCESS = """
 import asyncio, random, sys, uuid
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import SystemClock
-from realtime_ui.core.messages import Event
+from realtime_ui.core.messages import Event, row_tag
+from realtime_ui.core.position import Position
 from realtime_ui.persistence.database import Database
-from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.event_log import EventLog, Published
 from realtime_ui.persistence.group_writer import Entry
 
 async def main(url, seed):
@@ -206,16 +212,23 @@ async def test_pages_go_up_from_after_and_down_from_before(log: EventLog) -> Non
     assert await page(after=10) == []
 
 
+def runs(stored: Sequence[Stored], *pairs: tuple[int, int]) -> list[Published]:
+    """Runs of messages as a worker marks them, by their first and last seqs."""
+    return [
+        Published(first, last, stored[last - 1].message.epoch, stored[last - 1].message.id) for first, last in pairs
+    ]
+
+
 async def test_several_workers_mark_what_each_published(log: EventLog) -> None:
     """Runs that interleave meet; what lies between them was published by nobody."""
     key = (TENANT, PROJECT)
-    await log.append([entry() for _ in range(8)])
-    await log.mark_published({key: [(2, 2), (4, 5)]})
+    stored = await log.append([entry() for _ in range(8)])
+    await log.mark_published({key: runs(stored, (2, 2), (4, 5))})
     assert await log.unpublished(age_s=0) == [(key, (1, 1)), (key, (3, 3)), (key, (6, 8))]
     assert await log.unpublished(age_s=0, but=[key]) == []
-    await log.mark_published({key: [(1, 1), (3, 3), (7, 7)]})
+    await log.mark_published({key: runs(stored, (1, 1), (3, 3), (7, 7))})
     assert await log.unpublished(age_s=0) == [(key, (6, 6)), (key, (8, 8))]
-    await log.mark_published({key: [(6, 8)]})
+    await log.mark_published({key: runs(stored, (6, 8))})
     assert await log.unpublished(age_s=0) == []
 
 
@@ -225,13 +238,81 @@ async def test_marks_in_any_order_leave_just_what_nobody_published(log: EventLog
     """Whoever published, however often, in whichever order."""
     channel = ChannelName.parse(f"project:{uuid.uuid4()}")
     key = (TENANT, channel)
-    await log.append([entry(str(channel)) for _ in range(30)])
+    stored = await log.append([entry(str(channel)) for _ in range(30)])
     for seqs_of_one in marks:
-        await log.mark_published({key: [(seq, seq) for seq in seqs_of_one]})
+        await log.mark_published({key: runs(stored, *((seq, seq) for seq in seqs_of_one))})
     left = [range(first, last + 1) for found, (first, last) in await log.unpublished(age_s=0) if found == key]
     published = {seq for each in marks for seq in each}
     assert [seq for run in left for seq in run] == [seq for seq in range(1, 31) if seq not in published]
-    await log.mark_published({key: [(1, 30)]})
+    await log.mark_published({key: runs(stored, (1, 30))})
+
+
+async def test_what_a_failover_lost_marks_nothing_of_what_took_its_numbers(log: EventLog, database_url: str) -> None:
+    """A worker published it, and stores its marks when the other events are there."""
+    key = (TENANT, PROJECT)
+    lost = await log.append([entry() for _ in range(5)])
+    await go_back(database_url, str(PROJECT), 3)
+    await log.append([entry() for _ in range(2)])
+    await log.mark_published({key: runs(lost, (1, 3), (4, 5))})
+    assert await log.unpublished(age_s=0) == [(key, (4, 5))]
+
+
+async def test_a_log_that_went_back_begins_one_new_epoch(log: EventLog, database_url: str) -> None:
+    """However many notice, each with the row that it knows, and whether or not its number was taken again."""
+    stored = await log.append([entry() for _ in range(5)])
+    rows = [item.message for item in stored]
+    known = [Position(row.epoch, row.seq, row.tag) for row in rows]
+    assert [await log.begin_epoch(TENANT, PROJECT, each) for each in known] == [False] * 5
+    await go_back(database_url, str(PROJECT), 3)
+    assert not await log.begin_epoch(TENANT, PROJECT, known[2])
+    [other] = await log.append([entry(id=rows[3].id)])  # the same event, sent again
+    assert (other.message.seq, other.duplicate, other.message.epoch) == (4, False, rows[0].epoch)
+    assert sum(await asyncio.gather(*(log.begin_epoch(TENANT, PROJECT, each) for each in known * 3))) == 1
+    head = await log.head(TENANT, PROJECT)
+    assert head is not None
+    assert (head.last, head.epoch == rows[0].epoch) == (4, False)
+    assert not await log.begin_epoch(TENANT, PROJECT, known[4])
+    assert not await log.begin_epoch(TENANT, ChannelName.parse("project:unknown"), known[4])
+
+
+async def test_a_position_that_nobody_can_compare_begins_no_epoch(log: EventLog, database: Database) -> None:
+    """Its row is no longer kept, or its tag was never known."""
+    rows = [item.message for item in await log.append([entry() for _ in range(5)])]
+    epoch = rows[0].epoch
+    assert not await log.begin_epoch(TENANT, PROJECT, Position(epoch, 3, ""))
+    async with database.single() as connection:
+        await connection.execute(sa.text("SELECT realtime_prune(channel_id, now(), 3) FROM realtime_channel_heads"))
+    assert [message.seq for message in await log.read(TENANT, PROJECT, limit=9)] == [4, 5]
+    assert not await log.begin_epoch(TENANT, PROJECT, Position(epoch, 3, "0" * 16))
+    assert await log.begin_epoch(TENANT, PROJECT, Position(epoch, 5, "0" * 16))
+
+
+@given(st.integers(0, 2**53 // 10**6), st.integers(0, 999), st.sampled_from([0, 499, 500, 501, 999]))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_rows_tag_is_the_same_in_the_database(database: Database, seconds: int, ms: int, us: int) -> None:
+    """Also where its time is half-way between two milliseconds."""
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, milliseconds=ms, microseconds=us)
+    async with database.single() as connection:
+        query = sa.text("SELECT realtime_row_tag('an-id', :time), cast(:time AS timestamptz)")
+        tag, read = (await connection.execute(query, {"time": time})).one()
+    assert tag == row_tag("an-id", to_ms(read))
+
+
+async def test_no_number_is_given_out_that_javascript_cannot_count(log: EventLog, database: Database) -> None:
+    """Its caller hears so, and those in the same group do not."""
+    await log.append([entry(), entry("project:y")])
+    async with database.single() as connection:
+        await connection.execute(
+            sa.text(
+                "UPDATE realtime_channel_heads SET last_seq = 9007199254740990 WHERE channel_id IN"
+                " (SELECT id FROM realtime_channels WHERE channel_name = 'project:x')"
+            )
+        )
+    assert seqs(await log.append([entry()])) == [2**53 - 1]
+    full, other = await asyncio.gather(log.append([entry()]), log.append([entry("project:y")]), return_exceptions=True)
+    assert isinstance(full, ChannelFull)
+    assert not isinstance(other, BaseException)
+    assert seqs(other) == [2]
 
 
 async def test_what_was_committed_a_moment_ago_is_no_orphan(log: EventLog) -> None:

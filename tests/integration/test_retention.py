@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.messages import Event, Head
 from realtime_ui.persistence.database import Database
-from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.event_log import EventLog, Published
 from realtime_ui.persistence.fields import FieldRepository
 from realtime_ui.persistence.group_writer import Entry
 from realtime_ui.persistence.retention import BATCH, INTERVAL_S, PAUSE_S, Retention
@@ -181,11 +181,16 @@ async def test_a_prune_that_is_rolled_back_leaves_all_as_it_was(log: EventLog, d
 async def test_what_nobody_published_is_looked_for_among_the_kept_only(log: EventLog, database: Database) -> None:
     """The runs beyond the mark stay known."""
     await fill(log, 8)
-    await log.mark_published({KEY: [(2, 3), (6, 6)]})
+    stored = await log.read(*KEY, limit=8)
+
+    def runs(*pairs: tuple[int, int]) -> list[Published]:
+        return [Published(first, last, stored[last - 1].epoch, stored[last - 1].id) for first, last in pairs]
+
+    await log.mark_published({KEY: runs((2, 3), (6, 6))})
     await age(database, "project:x", 1, 4, days=31)
     await retention(database).prune()
     assert await log.unpublished(age_s=0) == [(KEY, (5, 5)), (KEY, (7, 8))]
-    await log.mark_published({KEY: [(5, 5), (7, 8)]})
+    await log.mark_published({KEY: runs((5, 5), (7, 8))})
     assert await log.unpublished(age_s=0) == []
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import uuid
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -15,7 +16,7 @@ from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.core.payloads import Unreadable
 from realtime_ui.events.bridge import BATCH, Bridge
 from realtime_ui.events.wire import NOTICE, Signer
-from realtime_ui.persistence.event_log import ChannelKey, EventLog, Run
+from realtime_ui.persistence.event_log import ChannelKey, EventLog, Published, Run
 from realtime_ui.providers.base import WireMessage
 from realtime_ui.providers.memory import MemoryProvider
 from tests.clock import ManualClock, settle
@@ -54,9 +55,9 @@ class Shelf:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.marked: dict[ChannelKey, list[Run]] = {}
+        self.marked: dict[ChannelKey, list[Published]] = {}
 
-    async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Run]]) -> None:
+    async def mark_published(self, runs: Mapping[ChannelKey, Sequence[Published]]) -> None:
         """Remember."""
         for key, each in runs.items():
             self.marked.setdefault(key, []).extend(each)
@@ -67,7 +68,7 @@ class Shelf:
             ((each.tenant, each.channel), (each.seq, each.seq))
             for each in self.messages
             if (each.tenant, each.channel) not in but
-            if not any(first <= each.seq <= last for first, last in self.marked.get((each.tenant, each.channel), []))
+            if not any(run.first <= each.seq <= run.last for run in self.marked.get((each.tenant, each.channel), []))
         ]
 
     async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int) -> list[Message]:
@@ -118,7 +119,7 @@ async def test_messages_are_shown_at_once_and_go_out_in_order() -> None:
         await settle()
         assert stage.wire.ids(ONE) == ["one-1", "one-2", "one-3"]
         await stage.clock.advance(1.1)
-        assert stage.shelf.marked == {(TENANT, ONE): [(1, 3)]}
+        assert stage.shelf.marked == {(TENANT, ONE): [Published(1, 3, "epoch", "one-3")]}
 
 
 async def test_what_gathers_while_one_publish_is_on_its_way_goes_in_the_next() -> None:
@@ -190,7 +191,7 @@ async def test_one_that_the_service_finds_too_large_costs_the_others_nothing(cap
         assert stage.wire.ids(ONE) == ["one-2"]
         assert "too large" in caplog.text
         await stage.clock.advance(1.1)
-        assert stage.shelf.marked == {(TENANT, ONE): [(1, 2)]}
+        assert stage.shelf.marked == {(TENANT, ONE): [Published(1, 2, "epoch", "one-2")]}
 
 
 async def test_a_refused_channel_is_tried_again_seldom_and_loses_nothing() -> None:
@@ -203,7 +204,7 @@ async def test_a_refused_channel_is_tried_again_seldom_and_loses_nothing() -> No
         assert stage.wire.sent == []
         await stage.clock.advance(20)
         assert stage.wire.ids(ONE) == ["one-1"]
-        assert stage.shelf.marked == {(TENANT, ONE): [(1, 1)]}
+        assert stage.shelf.marked == {(TENANT, ONE): [Published(1, 1, "epoch", "one-1")]}
 
 
 async def test_orphans_are_adopted_however_many_holes_they_leave() -> None:
@@ -223,7 +224,7 @@ async def test_what_others_published_is_shown_and_marked_but_not_sent_again() ->
         assert stage.shown == ["one-1"]
         await stage.clock.advance(1.1)
         assert stage.wire.sent == []
-        assert stage.shelf.marked == {(TENANT, ONE): [(1, 1)]}
+        assert stage.shelf.marked == {(TENANT, ONE): [Published(1, 1, "epoch", "one-1")]}
 
 
 async def test_one_that_cannot_be_published_for_whatever_reason_is_not_tried_for_ever(
@@ -237,7 +238,7 @@ async def test_one_that_cannot_be_published_for_whatever_reason_is_not_tried_for
         await stage.clock.advance(20)
         assert stage.wire.ids(ONE) == ["one-2"]
         assert caplog.text.count("Publishing on project:one failed") == 1
-        assert stage.shelf.marked == {(TENANT, ONE): [(1, 2)]}
+        assert stage.shelf.marked == {(TENANT, ONE): [Published(1, 2, "epoch", "one-2")]}
 
 
 async def test_an_unreadable_orphan_goes_out_once_as_a_notice() -> None:
@@ -248,4 +249,14 @@ async def test_an_unreadable_orphan_goes_out_once_as_a_notice() -> None:
         await stage.clock.advance(20)
         ((_, (notice,)),) = stage.wire.sent
         assert (notice.headers["seq"], notice.headers[NOTICE], notice.data) == ("1", "1", {})
-        assert stage.shelf.marked == {(TENANT, ONE): [(1, 1)]}
+        assert stage.shelf.marked == {(TENANT, ONE): [Published(1, 1, "epoch", "one-1")]}
+
+
+async def test_runs_of_two_epochs_are_marked_apart() -> None:
+    """Though their numbers follow on each other."""
+    async with Stage() as stage:
+        stage.bridge.take_over([message(1), replace(message(2), epoch="another")])
+        await stage.clock.advance(1.1)
+        assert stage.shelf.marked == {
+            (TENANT, ONE): [Published(1, 1, "epoch", "one-1"), Published(2, 2, "another", "one-2")]
+        }

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from realtime_ui.core.channels import ID_PATTERN, ChannelName, ChannelType
 from realtime_ui.core.errors import InvalidRequest
-from realtime_ui.hub.cursor import MAX_PLACE, Cursor, Position, new_stream_id, place_text
+from realtime_ui.core.position import Position
+from realtime_ui.hub.cursor import MAX_PLACE, Cursor, cursor_text, new_stream_id, place_text
 
 channels = st.builds(ChannelName, st.sampled_from(ChannelType), st.from_regex(ID_PATTERN, fullmatch=True))
 positions = st.one_of(
@@ -18,13 +19,25 @@ positions = st.one_of(
         Position,
         st.uuids().filter(lambda epoch: epoch.int != 0).map(str),
         st.integers(min_value=0, max_value=2**62 - 1),
+        st.from_regex(r"([0-9a-f]{15}[1-9a-f])?", fullmatch=True),
     ),
 )
 
 
 def text_of(stream: str, places: dict[ChannelName, Position]) -> str:
     """A cursor as a stream writes it."""
-    return ".".join([stream, *(place_text(channel, position) for channel, position in places.items())])
+    return cursor_text(stream, [place_text(channel, position) for channel, position in places.items()])
+
+
+# Of project:x at seq 7, as a stream of the first format gave it out.
+FIRST_FORMAT = "AAAAAAAAAAAA.MzMzMzMzMzMzMzMzMzMzMwAAAAAAAAAHcHJvamVjdDp4"
+
+
+def test_a_cursor_of_the_first_format_is_read() -> None:
+    """Its rows have no tags."""
+    cursor = Cursor.parse(FIRST_FORMAT, field="cursor", max_channels=1)
+    assert cursor.stream == "A" * 12
+    assert cursor.positions == {ChannelName.parse("project:x"): Position(str(uuid.UUID(bytes=b"3" * 16)), 7)}
 
 
 @given(places=st.dictionaries(channels, positions, max_size=50))
@@ -40,6 +53,7 @@ def test_a_cursor_comes_back_as_it_went_out(places: dict[ChannelName, Position])
         st.text(max_size=400),
         st.from_regex(r"[A-Za-z0-9_-]{12}(\.[A-Za-z0-9_-]{0,60}){0,4}", fullmatch=True),
         st.binary(max_size=80).map(lambda raw: f"AAAAAAAAAAAA.{base64.urlsafe_b64encode(raw).decode()}"),
+        st.binary(max_size=80).map(lambda raw: f"2.AAAAAAAAAAAA.{base64.urlsafe_b64encode(raw).decode()}"),
     )
 )
 def test_whatever_comes_in_is_read_or_refused_with_a_problem(text: str) -> None:
@@ -63,8 +77,10 @@ def test_whatever_comes_in_is_read_or_refused_with_a_problem(text: str) -> None:
         "AAAAAAAAAAAA.",
         "AAAAAAAAAAAA.x",
         "AAAAAAAAAAAA.é",
+        "2",
+        "2.AAAAAAAAAAAA." + FIRST_FORMAT.partition(".")[2],
         place_text(ChannelName.parse("project:x"), Position("", 1)),
-        "AAAAAAAAAAAA" + 2 * ("." + place_text(ChannelName.parse("project:x"), Position("", 1))),
+        "2.AAAAAAAAAAAA" + 2 * ("." + place_text(ChannelName.parse("project:x"), Position("", 1))),
         "AAAAAAAAAAAA" + "A" * 3 * MAX_PLACE,
     ],
 )

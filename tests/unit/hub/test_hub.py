@@ -2,7 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +13,13 @@ from prometheus_client import REGISTRY
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import DatabaseUnavailable
 from realtime_ui.core.messages import Ephemeral, Head, Message
+from realtime_ui.core.position import Follow, Position, follow
 from realtime_ui.core.status import ConnectionStatus
 from realtime_ui.events.wire import Signer, wire_channel
 from realtime_ui.hub.hub import RealtimeHub
+from realtime_ui.hub.subscribe import SubscribeRequest, read_page
 from realtime_ui.hub.watched import Frame
-from realtime_ui.persistence.event_log import ChannelKey
+from realtime_ui.persistence.event_log import ChannelKey, Look
 from realtime_ui.providers.base import MessageCallback, WireMessage
 from realtime_ui.providers.memory import MemoryProvider
 from tests.clock import ManualClock, settle
@@ -34,28 +37,43 @@ class Shelf:
         self.epoch = "e1"
         self.first = 1
         self.reads = 0
+        self.stored = 0
         self.away = False
 
     def append(self, count: int = 1) -> list[Message]:
         """Store so many more messages."""
         at = self.messages[-1].seq if self.messages else 0
         new = [
-            Message(TENANT, CHANNEL, seq, self.epoch, f"id-{seq}", "project.updated", {"n": seq}, seq)
+            Message(TENANT, CHANNEL, seq, self.epoch, f"id-{seq}", "project.updated", {"n": seq}, self.stored + seq)
             for seq in range(at + 1, at + count + 1)
         ]
         self.messages += new
+        self.stored += count
         return new
 
-    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
-        """Where it stands."""
+    def lose(self, count: int) -> None:
+        """Go back, as a failover makes it: the newest messages are gone, and others will take their numbers."""
+        del self.messages[max(0, len(self.messages) - count) :]
+        self.stored += 1_000
+
+    async def look(self, asked: Mapping[ChannelKey, int | None]) -> dict[ChannelKey, Look]:
+        """Where they stand."""
         if self.away:
             raise DatabaseUnavailable("away")
-        return Head(self.epoch, self.first, self.messages[-1].seq) if self.messages else None
+        if KEY not in asked or not self.messages:
+            return {}
+        head = Head(self.epoch, self.first, self.messages[-1].seq)
+        seq = asked[KEY] if asked[KEY] is not None else head.last
+        return {KEY: Look(head, next((each.tag for each in self.messages if each.seq == seq), ""))}
 
-    async def heads(self, keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
-        """Where they stand."""
-        head = await self.head(*KEY)
-        return {key: head for key in keys if key == KEY and head}
+    async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
+        """As the database does it."""
+        look = (await self.look({KEY: position.seq}))[KEY]
+        if follow(position, look.head, look.tag) is not Follow.DIVERGED:
+            return False
+        self.epoch += "'"
+        self.messages = [replace(message, epoch=self.epoch) for message in self.messages]
+        return True
 
     async def read(
         self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
@@ -98,6 +116,12 @@ class Stage:
     def take(self, frame: Frame) -> None:
         """The sink."""
         self.frames.append(frame)
+
+    async def check(self, key: ChannelKey) -> None:
+        """Have the hub compare, and time pass meanwhile."""
+        checking = asyncio.create_task(self.hub.check(key))
+        await self.clock.advance(0.1)
+        await checking
 
     @property
     def seqs(self) -> list[int]:
@@ -320,6 +344,159 @@ async def test_whatever_the_wire_does_the_feed_is_the_log(fates: list[tuple[int,
         assert brought == [f"e{number}" for number, (_, fate, _) in enumerate(fates) if fate != "drop"]
 
 
+@dataclass
+class Reader:
+    """A tab: it shows what it is handed, and asks for a page where that does not follow on what it has."""
+
+    stage: Stage
+    position: Position = field(default_factory=lambda: Position("", 0))
+    tags: list[str] = field(default_factory=list)
+    resets: int = 0
+    behind: bool = False
+
+    def take(self, frame: Frame) -> None:
+        """The sink."""
+        if not frame.messages and not frame.ephemeral:
+            self.behind = True
+        fresh = [each for each in frame.messages if each.seq > self.position.seq]
+        begins = self.position == Position("", 0)
+        if fresh and (fresh[0].seq != self.position.seq + 1 or not (begins or frame.epoch == self.position.epoch)):
+            self.behind = True
+        if fresh and not self.behind:
+            self.show(fresh)
+
+    def show(self, messages: Sequence[Message]) -> None:
+        """Rows appear."""
+        for message in messages:
+            self.tags.append(message.tag)
+            self.position = Position(message.epoch, message.seq, message.tag)
+
+    async def catch_up(self) -> None:
+        """Ask for pages until the head is reached."""
+        while self.behind:
+            wish = SubscribeRequest(CHANNEL, self.position, 500, ())
+            page = await read_page(self.stage.shelf, KEY, wish, self.stage.check)
+            if page.reset:
+                self.tags.clear()
+                self.resets += 1
+            self.position = page.start.position
+            self.show(page.rows)
+            self.behind = page.more
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it shows the log."""
+        return self.tags == [message.tag for message in self.stage.shelf.messages]
+
+
+LOSSES = st.lists(
+    st.tuples(
+        st.integers(1, 4), st.sampled_from(["deliver", "drop", "lose", "lose", "lose and fail"]), st.integers(0, 900)
+    ),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(max_examples=200)
+@given(LOSSES)
+async def test_however_often_the_log_goes_back_every_reader_shows_the_log(steps: list[tuple[int, str, int]]) -> None:
+    """Whether or not other messages took the numbers, and whether the wire brought those that were lost or the others.
+
+    A tab that was there all the time, and one that comes back at the end with what it had in the beginning.
+    """
+    async with Stage() as stage:
+        there, away = Reader(stage), Reader(stage)
+        await stage.hub.attach(KEY, there.take)
+        stage.hub.deliver(stage.shelf.append(6))
+        await stage.clock.advance(0.1)
+        away.show(stage.shelf.messages)
+        for count, fate, pause_ms in steps:
+            if fate == "deliver":
+                stage.hub.deliver(stage.shelf.append(count))
+            elif fate == "drop":
+                stage.shelf.append(count)
+                await stage.clock.advance(2.1)  # what the wire drops, the sweep brings, before the log goes back again
+            else:
+                lost = stage.shelf.append(1) if fate == "lose and fail" else []
+                stage.shelf.lose(count)
+                stage.hub.deliver(lost)
+            await stage.clock.advance(pause_ms / 1000)
+            await there.catch_up()
+        for _ in range(4):
+            await stage.clock.advance(1)
+            await there.catch_up()
+        assert there.is_whole
+        away.behind = True
+        await away.catch_up()
+        assert away.is_whole
+        assert stage.hub.lag_s == 0
+
+
+async def test_a_log_that_went_back_begins_a_new_epoch_for_all() -> None:
+    """At the next sweep, though nothing else happens; what stands at the head then is the first of it."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(5))
+        stage.shelf.lose(2)
+        await stage.clock.advance(2.1)
+        assert (stage.frames[-1].epoch, stage.frames[-1].messages) == ("e1'", ())
+        stage.hub.deliver(stage.shelf.append())
+        assert [(each.seq, each.epoch) for each in stage.frames[-1].messages] == [(4, "e1'")]
+
+
+async def test_another_message_with_a_known_number_is_looked_into_at_once() -> None:
+    """Also when more follow on it in the same moment, which would hide what is wrong."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(5))
+        stage.shelf.lose(2)
+        stage.hub.deliver(stage.shelf.append(4))
+        await stage.clock.advance(0.1)
+        assert (stage.frames[-1].epoch, stage.frames[-1].messages) == ("e1'", ())
+
+
+async def test_a_late_message_of_the_past_resets_nobody() -> None:
+    """Where the log has what was handed on, a message that contradicts it is the one that is wrong."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(5))
+        stage.hub.deliver([replace(stage.shelf.messages[3], id="lost")])
+        stage.hub.deliver(stage.shelf.append())
+        await stage.clock.advance(3)
+        assert stage.seqs == [1, 2, 3, 4, 5, 6]
+        assert {frame.epoch for frame in stage.frames} == {"e1"}
+
+
+async def test_a_known_message_that_the_log_lost_is_waited_for_no_longer() -> None:
+    """It came before those below it, and then neither it nor they were there."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(2))
+        lost = stage.shelf.append(3)[2]
+        stage.shelf.lose(3)
+        stage.hub.deliver([lost])
+        await stage.clock.advance(0.1)
+        assert stage.hub.lag_s == 0
+        stage.hub.deliver(stage.shelf.append(3))
+        assert [each.tag for frame in stage.frames for each in frame.messages] == [
+            each.tag for each in stage.shelf.messages
+        ]
+
+
+async def test_a_channel_that_is_gone_with_its_log_begins_anew() -> None:
+    """The failover lost its first event, and so the channel."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append())
+        stage.shelf.lose(1)
+        await stage.clock.advance(2.1)
+        assert (stage.frames[-1].epoch, stage.frames[-1].messages) == ("", ())
+        stage.shelf.epoch = "e2"
+        stage.hub.deliver(stage.shelf.append())
+        assert [(each.seq, each.epoch) for each in stage.frames[-1].messages] == [(1, "e2")]
+
+
 async def test_the_lag_is_how_long_something_known_has_not_been_handed_on() -> None:
     """It grows while a hole cannot be filled, and ends with the hole."""
     async with Stage() as stage:
@@ -421,13 +598,13 @@ async def test_a_sweep_touches_nothing_that_was_left_while_it_asked(monkeypatch:
         await stage.hub.attach(KEY, stage.take)
         stage.provider._become(ConnectionStatus.CONNECTED)
         stage.shelf.append()
-        heads = stage.shelf.heads
+        look = stage.shelf.look
 
-        async def and_leave(keys: Iterable[ChannelKey]) -> dict[ChannelKey, Head]:
+        async def and_leave(asked: Mapping[ChannelKey, int | None]) -> dict[ChannelKey, Look]:
             await stage.hub.detach(KEY, stage.take)
-            return await heads(keys)
+            return await look(asked)
 
-        monkeypatch.setattr(stage.shelf, "heads", and_leave)
+        monkeypatch.setattr(stage.shelf, "look", and_leave)
         await stage.clock.advance(5)
         assert stage.shelf.reads == 0
         assert not stage.provider._network.subscribers[wire_channel(*KEY)]

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.cursor import Cursor, place_text
 from realtime_ui.hub.stream import RETRY_MAX_S, Place, Stream
 from realtime_ui.hub.stream_event import Encoded
+from realtime_ui.persistence.event_log import ChannelKey, Look
 from tests.clock import ManualClock, settle
 
 TENANT = uuid.UUID(int=1)
@@ -33,21 +34,29 @@ class Shelf:
         self.first = dict.fromkeys(NAMES, 1)
         self.messages: dict[ChannelName, list[Message]] = {name: [] for name in NAMES}
         self.away = False
+        self.history = 0
 
     def append(self, name: ChannelName) -> Message:
         """Store one more message."""
         seq = len(self.messages[name]) + 1
         message = Message(TENANT, name, seq, self.epochs[name], f"{name}-{seq}", "project.updated", {"n": seq}, seq)
+        message = replace(message, timestamp=seq + 1_000 * self.history)
         self.messages[name].append(message)
         return message
 
-    async def head(self, tenant: uuid.UUID, channel: ChannelName) -> Head | None:
-        """Where it stands."""
+    async def look(self, asked: Mapping[ChannelKey, int | None]) -> dict[ChannelKey, Look]:
+        """Where they stand."""
         await asyncio.sleep(0)
         if self.away:
             raise DatabaseUnavailable("away")
-        stored = self.messages[channel]
-        return Head(self.epochs[channel], self.first[channel], len(stored)) if stored else None
+        looks: dict[ChannelKey, Look] = {}
+        for key, seq in asked.items():
+            if stored := self.messages[key[1]]:
+                last = len(stored)
+                at = last if seq is None else seq
+                tag = stored[at - 1].tag if self.first[key[1]] <= at <= last else ""
+                looks[key] = Look(Head(self.epochs[key[1]], self.first[key[1]], last), tag)
+        return looks
 
     async def read(
         self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int
@@ -93,6 +102,7 @@ class Stage:
         self.client = Client()
         self.frames: list[tuple[ChannelName, Encoded]] = []
         self.cut = 0
+        self.checked: list[ChannelName] = []
         self.stream = self.connect()
         self.pieces = self.begin()
 
@@ -123,7 +133,11 @@ class Stage:
             place.attached = True
 
         self.pending: asyncio.Future[bytes] | None = None
-        self.pieces = self.stream.events(self.shelf, attach, b": hello\n\n")
+
+        async def check(key: ChannelKey) -> None:
+            self.checked.append(key[1])
+
+        self.pieces = self.stream.events(self.shelf, attach, check, b": hello\n\n")
         return self.pieces
 
     def emit(self, name: ChannelName) -> None:
@@ -291,6 +305,29 @@ async def test_another_epoch_is_told_and_begins_anew() -> None:
     await stage.read()
     assert stage.client.events[-1]["type"] == "reset"
     assert stage.client.events[-1]["epoch"] == stage.shelf.epochs[name]
+    await stage.end()
+
+
+async def test_a_log_that_went_back_resets_a_client_that_comes_back_beyond_it() -> None:
+    """Its cursor names a row that the log does not have, though it has one with that number; the hub compares, too."""
+    name = NAMES[0]
+    stage = Stage(name)
+    for _ in range(5):
+        stage.emit(name)
+        stage.hand_on()
+    await stage.read()
+    del stage.shelf.messages[name][3:]
+    stage.shelf.history += 1
+    for _ in range(4):
+        stage.emit(name)
+    stage.frames.clear()
+    await stage.lose_the_line(0)
+    await stage.read()
+    assert [(each["type"], each.get("after")) for each in stage.client.events[-1:]] == [("reset", 7)]
+    assert stage.checked == [name]
+    await stage.lose_the_line(0)
+    await stage.read()
+    assert [each["type"] for each in stage.client.events].count("reset") == 1
     await stage.end()
 
 

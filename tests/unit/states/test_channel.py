@@ -12,7 +12,8 @@ import reflex as rx
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.messages import Head, Message
-from realtime_ui.hub.subscribe import Page
+from realtime_ui.core.position import Follow, Position
+from realtime_ui.hub.subscribe import Page, Start
 from realtime_ui.hub.watched import Frame
 from realtime_ui.states import sinks as module
 from realtime_ui.states.channel import ChannelState
@@ -47,11 +48,11 @@ def frame(*seqs: int, epoch: str = "e") -> Frame:
     return Frame(TENANT, CHANNEL, epoch, tuple(messages(*seqs, epoch=epoch)))
 
 
-def page(*seqs: int, epoch: str = "e", more: bool = False) -> Page:
+def page(*seqs: int, epoch: str = "e", more: bool = False, reset: bool = False) -> Page:
     """A page of them; with `more`, the log goes on after it."""
-    return Page(
-        Head(epoch, 1, max(seqs, default=0) + more), min(seqs, default=1) - 1, False, messages(*seqs, epoch=epoch)
-    )
+    head = Head(epoch, 1, max(seqs, default=0) + more)
+    how = Follow.RESET if reset else Follow.RESUME
+    return Page(Start(head, Position(epoch, min(seqs, default=1) - 1), how), messages(*seqs, epoch=epoch))
 
 
 async def heard_are(*seqs: int) -> None:
@@ -142,9 +143,19 @@ async def test_a_state_hears_a_restored_log_from_where_its_tab_begins_again(sink
     assert sink is not None
     sink.catch_up(page(8, 9))
     sink(frame(epoch="f"))
-    sink.catch_up(page(3, 4, epoch="f"))
+    sink.catch_up(page(3, 4, epoch="f", reset=True))
     sink(frame(4, 5, epoch="f"))
     await heard_are(8, 9, 3, 4, 5)
+
+
+async def test_a_state_hears_a_log_that_went_back_from_where_its_tab_begins_again(sinks: StateSinks) -> None:
+    """Within the epoch, where the tab alone knew better than the log."""
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    sink.catch_up(page(8, 9))
+    sink.catch_up(page(7, 8, reset=True))
+    sink(frame(9))
+    await heard_are(8, 9, 7, 8, 9)
 
 
 async def test_what_comes_of_a_restored_log_before_its_tab_asked_waits_for_the_page(sinks: StateSinks) -> None:
@@ -154,7 +165,7 @@ async def test_what_comes_of_a_restored_log_before_its_tab_asked_waits_for_the_p
     sink.catch_up(page(8, 9))
     sink(frame(epoch="f"))
     sink(frame(5, epoch="f"))
-    sink.catch_up(page(3, 4, 5, epoch="f"))
+    sink.catch_up(page(3, 4, 5, epoch="f", reset=True))
     sink(frame(6, epoch="f"))
     await heard_are(8, 9, 3, 4, 5, 6)
 
@@ -164,7 +175,7 @@ async def test_what_waits_of_a_log_before_it_was_restored_is_void(sinks: StateSi
     sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
     assert sink is not None
     sink(frame(5, 6))
-    sink.catch_up(page(4, 5, 6, epoch="f"))
+    sink.catch_up(page(4, 5, 6, epoch="f", reset=True))
     sink(frame(7))
     sink(frame(7, epoch="f"))
     await heard_are(4, 5, 6, 7)
