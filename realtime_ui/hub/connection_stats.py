@@ -139,6 +139,8 @@ class ConnectionStats:
         self._ended: dict[uuid.UUID, Entry] = {}
         self._state: Callable[[], dict[str, Json]] = dict
         self._known = False
+        self._flushed = self._tried = 0
+        """The numbers of the last flush that was answered, and of the last one."""
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, state: Callable[[], dict[str, Json]]) -> None:
@@ -243,13 +245,20 @@ class ConnectionStats:
         """
         entries = [*self._ended.values(), *self._open.values()]
         changed = [(entry, row) for entry in entries if (row := entry.row()) != entry.written][:MAX_ROWS]
-        kept = await self._repository.keep(self.worker, self.started_at, self._state(), [row for _, row in changed])
+        tried_before, self._tried = self._tried, self._tried + 1
+        state = {**self._state(), "flush": self._tried}
+        kept = await self._repository.keep(self.worker, self.started_at, state, [row for _, row in changed])
+        remembered = kept.before is not None and self._flushed <= kept.before <= tried_before
+        self._flushed = self._tried
         for entry, row in changed:
             entry.written = row
             if row.closed_at is not None and self._ended.get(entry.id) is entry:
                 del self._ended[entry.id]
-        if self._known and not kept.lease:
-            logger.warning("This worker was silent for so long that another one closed its connections' rows")
+        if self._known and not (kept.lease and remembered):
+            # It was silent for so long that another one closed its rows; or the database went back, as a failover
+            # makes it, and lacks rows of what was opened or has open ones of what was closed.
+            logger.warning("The database does not have what this worker wrote of its connections; it is written anew")
+            await self._repository.close_all(self.worker)
             for entry in self._open.values():
                 entry.written = None
         self._known = True

@@ -15,12 +15,18 @@ LEASE_S = 15.0
 """A worker that has not renewed its lease for so long is dead, and so are its connections."""
 BATCH = 2_000
 
+# The subquery sees what was there before the statement: the number of the flush that the table had last.
 _KEEP = text("""
-    SELECT kept, closing FROM realtime_keep_stats(
+    SELECT kept, closing, (SELECT (w.state ->> 'flush')::bigint FROM realtime_workers w WHERE w.id = :worker) AS before
+    FROM realtime_keep_stats(
         :worker, :started, cast(:state AS jsonb), :lease_s,
         cast(:ids AS uuid[]), cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:connections AS text[]),
         cast(:infos AS jsonb[]), cast(:openings AS timestamptz[]), cast(:endings AS timestamptz[]),
         cast(:beats AS timestamptz[]), cast(:counts AS integer[]), cast(:latencies AS text[]))
+""")
+_CLOSE_ALL = text("""
+    UPDATE realtime_connection_stats SET disconnected_at = greatest(now(), opened_at)
+    WHERE worker = :worker AND disconnected_at IS NULL
 """)
 _LEAVE = text("DELETE FROM realtime_workers WHERE id = :worker")
 _SEEN = text("""
@@ -66,10 +72,14 @@ class StatRow:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What a flush answered: whether the lease was still there, and whom an admin wants closed."""
+    """What a flush answered: whether the lease was still there, and whom an admin wants closed.
+
+    `before` is the number of the worker's last flush that the table had.
+    """
 
     lease: bool
     closing: tuple[str, ...]
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ class ConnectionStatsRepository:
         Args:
             worker: its id.
             started_at: when it began, in ms since the Unix epoch.
-            state: what it says of itself.
+            state: what it says of itself, with `flush`, the number of this flush.
             rows: each id at most once.
 
         Raises:
@@ -136,8 +146,13 @@ class ConnectionStatsRepository:
             "latencies": ["{" + ",".join(map(str, row.latencies_ms)) + "}" for row in rows],
         }
         async with self._database.single() as connection:
-            kept, closing = (await connection.execute(_KEEP, values)).one()
-        return Kept(kept, tuple(closing))
+            kept, closing, before = (await connection.execute(_KEEP, values)).one()
+        return Kept(kept, tuple(closing), before)
+
+    async def close_all(self, worker: str) -> None:
+        """Close a worker's rows; those of connections that are open are opened again by the next flush with them."""
+        async with self._database.single() as connection:
+            await connection.execute(_CLOSE_ALL, {"worker": worker})
 
     async def leave(self, worker: str) -> None:
         """End a worker's lease; its rows are closed already."""

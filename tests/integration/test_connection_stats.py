@@ -88,6 +88,18 @@ async def test_a_flush_writes_rows_once_and_then_what_changed(
     assert found["tab-2"].client_info == {"person": str(PERSON), "transport": "websocket"}
 
 
+async def test_a_flush_is_answered_with_the_number_of_the_one_before(
+    table: ConnectionStatsRepository, database: Database
+) -> None:
+    """By which a worker knows a database that went back; it then closes its rows, and opens those that are open."""
+    befores = [(await table.keep("w1", NOW, {"flush": number}, [row(1), row(2)])).before for number in (1, 2, 3)]
+    assert befores == [None, 1, 2]
+    await table.close_all("w1")
+    assert (await table.keep("w1", NOW, {"flush": 4}, [row(1)])).before == 3
+    found = await stats(database)
+    assert [found[name].disconnected_at is None for name in ("tab-1", "tab-2")] == [True, False]
+
+
 async def test_a_channel_is_named_by_its_row_as_soon_as_there_is_one(
     table: ConnectionStatsRepository, database: Database, log: EventLog
 ) -> None:

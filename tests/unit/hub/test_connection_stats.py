@@ -32,6 +32,8 @@ class Table:
         self.lease = True
         self.closing: tuple[str, ...] = ()
         self.left = 0
+        self.flush: int | None = None
+        self.closed = 0
 
     async def keep(self, worker: str, started_at: int, state: Mapping[str, Any], rows: Sequence[StatRow]) -> Kept:
         """A flush."""
@@ -40,7 +42,12 @@ class Table:
         assert len({row.id for row in rows}) == len(rows)
         self.flushes.append(list(rows))
         self.rows |= {row.id: row for row in rows}
-        return Kept(self.lease, self.closing)
+        before, self.flush = self.flush, state["flush"]
+        return Kept(self.lease, self.closing, before)
+
+    async def close_all(self, worker: str) -> None:
+        """Every row is closed."""
+        self.closed += 1
 
     async def leave(self, worker: str) -> None:
         """The end of the lease."""
@@ -209,6 +216,30 @@ async def test_a_worker_that_was_taken_for_dead_writes_its_open_connections_anew
         stage.table.lease = True
         await stage.clock.advance(2 * FLUSH_S)
         assert [len(rows) for rows in stage.table.flushes] == [1, 0, 1, 0]
+
+
+async def test_a_database_that_went_back_is_told_all_anew() -> None:
+    """It lacks rows of what was opened meanwhile, and has open ones of what was closed."""
+    async with Stage() as stage:
+        stage.open()
+        await stage.clock.advance(3 * FLUSH_S)
+        assert stage.table.flush is not None
+        stage.table.flush -= 2
+        await stage.clock.advance(2 * FLUSH_S)
+        assert ([len(rows) for rows in stage.table.flushes], stage.table.closed) == ([1, 0, 0, 0, 1], 1)
+
+
+async def test_a_flush_that_was_written_though_its_answer_was_lost_is_no_surprise() -> None:
+    """Nothing is written anew."""
+    async with Stage() as stage:
+        stage.open()
+        await stage.clock.advance(FLUSH_S)
+        stage.table.away = True
+        await stage.clock.advance(FLUSH_S)
+        assert stage.table.flush is not None
+        stage.table.away, stage.table.flush = False, stage.table.flush + 1
+        await stage.clock.advance(2 * FLUSH_S)
+        assert ([len(rows) for rows in stage.table.flushes], stage.table.closed) == ([1, 0, 0], 0)
 
 
 async def test_whom_an_admin_wants_closed_is_cut_once() -> None:
