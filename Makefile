@@ -52,6 +52,7 @@ integration: $(VENV)/.test redis $(VENDORS)  ## The tests with databases, server
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile tests/integration
 
 unit: $(VENV)/.test redis $(VENDORS)  ## The tests of parts, and of what all providers must do
+	$(BIN)/bun test --timeout 60000 tests/unit
 	$(BIN)/python -m pytest tests/unit tests/conformance
 
 test-long: $(VENV)/.test $(VENDORS) browser  ## The long forms of tests, up to an hour

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from realtime_ui.client import EventClient
     from realtime_ui.components.live_feed import live_feed
+    from realtime_ui.components.message_form import message_form, unsent_at_sign_out, unsent_messages
     from realtime_ui.components.presence import avatar_stack, presence_roster, typing_line
     from realtime_ui.components.views import channel_list, connection_banner, connection_dot, current_fields
     from realtime_ui.core.messages import Message
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from realtime_ui.states.channel import ChannelState
     from realtime_ui.states.connection import ConnectionState
     from realtime_ui.states.heartbeat import HeartbeatState
+    from realtime_ui.states.outbox import post
     from realtime_ui.states.presence import PresenceState
     from realtime_ui.states.session import SessionState
 
@@ -42,8 +44,12 @@ _HOMES = {
     "current_fields": "components.views",
     "install": "installer",
     "live_feed": "components.live_feed",
+    "message_form": "components.message_form",
+    "post": "states.outbox",
     "presence_roster": "components.presence",
     "typing_line": "components.presence",
+    "unsent_at_sign_out": "components.message_form",
+    "unsent_messages": "components.message_form",
 }
 
 __all__ = [
@@ -65,8 +71,12 @@ __all__ = [
     "current_fields",
     "install",
     "live_feed",
+    "message_form",
+    "post",
     "presence_roster",
     "typing_line",
+    "unsent_at_sign_out",
+    "unsent_messages",
 ]
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -190,6 +191,18 @@ class App:
         assert response.status_code == 202, response.text
         receipts: list[dict[str, object]] = response.json()["events"]
         return receipts
+
+    def history(self, channel: str) -> list[dict[str, Any]]:
+        """A channel's first 500 messages."""
+        answer = httpx.get(
+            f"{self.url}/api/channels/{channel}/history",
+            params={"after": 0, "limit": 500},
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+        messages: list[dict[str, Any]] = answer.json()["messages"]
+        return messages
 
 
 def sign_in(url: str, email: str) -> str:

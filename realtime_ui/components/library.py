@@ -15,6 +15,10 @@ CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
 CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path
 FIRST_EVENT = rx.asset("first_event.jsx", shared=True).importable_path
 CONNECTIONS = rx.asset("connections.jsx", shared=True).importable_path
+OUTBOX_STYLES = rx.asset("outbox.css", shared=True)
+rx.asset("pending.jsx", shared=True)
+MESSAGE_FORM = rx.asset("message_form.jsx", shared=True).importable_path
+UNSENT = rx.asset("unsent.jsx", shared=True).importable_path
 HEALTH = rx.asset("health.jsx", shared=True).importable_path
 PRESENCE = rx.asset("presence.jsx", shared=True).importable_path
 ROSTER = rx.asset("roster.jsx", shared=True).importable_path

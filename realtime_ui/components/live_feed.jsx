@@ -5,6 +5,8 @@ import "./realtime.css";
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 import { feedOf, useHeldFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
+import { usePending } from "$/public/external/realtime_ui/states/client_vars/outbox.js";
+import { Pending } from "./pending.jsx";
 import { sentence } from "./sentences.js";
 
 const AT_END_PX = 24;
@@ -89,6 +91,8 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
   const lastSeen = useRef(0);
   const heightBefore = useRef(null);
   const { rows, drafts } = feed;
+  const pending = usePending(channel, rows);
+  const newestPending = pending.at(-1)?.id;
   const oldest = rows.find((row) => !row.gap)?.seq ?? null;
   // Nothing above what is shown is kept any more, and no gap says so already.
   const beginsLate = feed.first > 1 && !rows[0]?.gap && (oldest === null ? feed.first > feed.head : oldest > 1 && oldest <= feed.first);
@@ -121,7 +125,14 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
     } else {
       setUnseen(Math.max(0, newest - lastSeen.current));
     }
-  }, [rows, drafts, feed.loading, newest, channel, toEnd]);
+  }, [rows, drafts, feed.loading, newest, pending.length, channel, toEnd]);
+
+  // What the reader sends is at the end, wherever they were reading.
+  useLayoutEffect(() => {
+    if (!newestPending) return;
+    setPinned(true);
+    toEnd();
+  }, [newestPending, setPinned, toEnd]);
 
   useEffect(() => {
     setPinned(true);
@@ -166,7 +177,7 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
             Older messages are no longer kept{keptFor(feed.kept_days)}.
           </div>
         )}
-        {rows.length === 0 && (!beginsLate || feed.error) && (
+        {rows.length === 0 && pending.length === 0 && (!beginsLate || feed.error) && (
           <div className="rt-empty">
             {feed.status === "failed" || feed.error
               ? feed.error
@@ -197,6 +208,7 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
             <Draft key={row.id} row={row} sentences={sentences} />
           ))}
         </div>
+        <Pending entries={pending} sentences={sentences} />
       </div>
       {unseen > 0 && (
         <button

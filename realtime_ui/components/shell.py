@@ -3,6 +3,7 @@
 import reflex as rx
 
 from realtime_ui.components.forms import native_form
+from realtime_ui.components.message_form import unsent_at_sign_out, unsent_messages
 from realtime_ui.components.views import connection_dot
 from realtime_ui.states.session import SessionState
 
@@ -21,6 +22,7 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
             rx.el.span(SessionState.tenant, class_name="rt-tenant"),
             rx.cond(SessionState.signed_in, _ways()) if wide else rx.fragment(),
             rx.el.span(class_name="rt-spring"),
+            rx.cond(SessionState.signed_in, unsent_messages()),
             connection_dot(),
             rx.color_mode.button(size="1", variant="ghost", aria_label="Light or dark"),
             rx.cond(SessionState.signed_in, _account()),
@@ -64,6 +66,7 @@ def _account() -> rx.Component:
     return native_form(
         rx.el.span(SessionState.name, class_name="rt-person", title=SessionState.email),
         rx.el.button("Sign out", type="submit", class_name="rt-quiet"),
+        unsent_at_sign_out(),
         action="/api/sign-out",
         class_name="rt-account",
     )

@@ -1,12 +1,10 @@
 """A session: its feed, and a line to say something on it."""
 
-import uuid
-from typing import Any
-
 import reflex as rx
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
+from realtime_ui.components.message_form import message_form
 from realtime_ui.components.presence import avatar_stack, typing_line
 from realtime_ui.components.shell import page_head, shell
 from realtime_ui.core.channels import ChannelName
@@ -19,12 +17,11 @@ from realtime_ui.states.presence import PresenceState
 from realtime_ui.states.principal import person_of
 from realtime_ui.states.session import SessionState
 
-MAX_MESSAGE = 4_000
 MESSAGE_FIELD = "message"
 
 
 class SessionPageState(ChannelState, PresenceState, rx.State):
-    """Which session is open, and what is being said on it."""
+    """Which session is open."""
 
     title: str = ""
     problem: str = ""
@@ -48,28 +45,6 @@ class SessionPageState(ChannelState, PresenceState, rx.State):
         person = require(await person_of(self), Action.READ, channel)
         return await current().channels.title(person.tenant, channel) or channel.id
 
-    @rx.event
-    async def post(self, form: dict[str, Any]) -> None:
-        """Say something on the session, as the signed-in person, through the bus."""
-        self.problem = ""
-        text = str(form.get("text", "")).strip()
-        person = await person_of(self)
-        if person is None or not self.channel or not text:
-            return
-        if len(text) > MAX_MESSAGE:
-            self.problem = f"A message has at most {MAX_MESSAGE:,} characters; this one has {len(text):,}."
-            return
-        payload = {
-            "sessionId": ChannelName.parse(self.channel).id,
-            "messageId": uuid.uuid4().hex,
-            "text": text,
-            "author": {"id": str(person.id), "name": person.name},
-        }
-        try:
-            await self.publish("session.message", payload)
-        except RealtimeError as error:
-            self.problem = " ".join(filter(None, (error.detail, error.remedy)))
-
 
 @rx.page(SESSION, title="Session · Realtime UI", on_load=[SessionState.load, SessionPageState.open])
 def session() -> rx.Component:
@@ -84,20 +59,7 @@ def session() -> rx.Component:
                     SessionPageState.problem, rx.el.p(SessionPageState.problem, role="alert", class_name="rt-problem")
                 ),
                 typing_line(SessionPageState, MESSAGE_FIELD),
-                rx.el.form(
-                    rx.el.input(
-                        id=MESSAGE_FIELD,
-                        name="text",
-                        placeholder="Write a message",
-                        aria_label="Message",
-                        auto_complete="off",
-                        max_length=MAX_MESSAGE,
-                    ),
-                    rx.el.button("Send", type="submit", class_name="rt-primary"),
-                    on_submit=SessionPageState.post,
-                    reset_on_submit=True,
-                    class_name="rt-composer",
-                ),
+                message_form(SessionPageState, field=MESSAGE_FIELD),
                 class_name="rt-panel rt-panel-feed",
             ),
             class_name="rt-page rt-page-single",

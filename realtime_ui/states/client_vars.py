@@ -16,6 +16,9 @@ CONNECTION = rx.asset("connection.js", shared=True).importable_path
 FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
 rx.asset("backoff.js", shared=True)  # which all of them import
 rx.asset("drafts.js", shared=True)  # which the feed client imports
+OUTBOX = rx.asset("outbox.js", shared=True).importable_path
+rx.asset("outbox_queue.js", shared=True)  # which the outbox imports
+rx.asset("outbox_store.js", shared=True)
 HEARTBEAT = rx.asset("heartbeat.js", shared=True).importable_path
 MONITOR = rx.asset("monitor.js", shared=True).importable_path
 LOBBY = rx.asset("lobby.js", shared=True).importable_path

@@ -79,3 +79,28 @@ async def test_the_example_knows_who_is_there(app: App, board: Process, open_pag
         await expect(each.get_by_text("2 here: ada, max")).to_be_visible()
     await other.close()
     await expect(page.get_by_text("1 here: max")).to_be_visible()
+
+
+async def test_the_examples_page_sends_over_the_outbox(app: App, board: Process, open_page: Open) -> None:
+    """From a form and from an event handler with a Var in it; what is sent while its worker hangs is kept."""
+    identity = uuid.uuid4().hex[:12]
+    page = (await open_page(f"/boards/{identity}", "max@northwind.test", url=board.url)).page
+    await expect(page.get_by_text("attached")).to_be_visible()
+    await page.get_by_role("textbox", name="Message").fill("Well done")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-seq='1']")).to_be_visible()
+    [worker] = psutil.Process(board.pid).children()
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        await page.get_by_role("button", name="Applaud").click()
+        await expect(page.locator(".rt-pending[data-state='sending']")).to_be_visible()
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    await expect(page.locator("[data-seq='2']")).to_be_visible()
+    await expect(page.locator(".rt-pending")).to_have_count(0)
+    rows = await asyncio.to_thread(app.history, f"project:{identity}")
+    assert [(row["type"], row["data"]["author"]["name"]) for row in rows] == [
+        ("project.commented", "max"),
+        ("project.applauded", "max"),
+    ]
+    assert (rows[0]["data"]["text"], rows[1]["data"]["after"]) == ("Well done", 1)

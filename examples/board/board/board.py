@@ -8,10 +8,14 @@ from realtime_ui import (
     Message,
     PresenceDiff,
     PresenceState,
+    Route,
     avatar_stack,
     install,
     live_feed,
+    message_form,
+    post,
 )
+from realtime_ui.core.channels import ChannelType
 
 
 # region page
@@ -51,9 +55,12 @@ def board() -> rx.Component:
         ),
         rx.hstack(avatar_stack(Board), rx.text(Board.count, " here: ", Board.company)),
         live_feed(Board),
+        message_form(Board, type="project.commented"),
+        rx.button("Applaud", on_click=post(Board, "project.applauded", {"after": Board.last_seq})),
         padding="4",
     )
 
 
-app = install(rx.App())
+POSTS = Route("project.", ChannelType.PROJECT, "projectId", posts=("project.commented", "project.applauded"))
+app = install(rx.App(), routes=[POSTS])
 # endregion
