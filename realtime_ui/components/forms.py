@@ -5,6 +5,8 @@ from typing import Any
 import reflex as rx
 from reflex_base.config import get_config
 
+from realtime_ui.components.library import FORM_ANSWER
+
 PROBLEMS = {
     "NotAuthenticated": "The address or the password is wrong.",
     "NotAllowed": "The code is not the one in the terminal. Copy it from there.",
@@ -20,7 +22,7 @@ OTHER = "That did not work. Check the fields and try again."
 
 
 class NativeForm(rx.el.Div):
-    """A form that the browser itself sends; `rx.el.form` would keep it from doing so."""
+    """A form of plain HTML; `rx.el.form` would hand it to an event handler."""
 
     tag = "form"
 
@@ -57,16 +59,16 @@ def field(label: str, name: str, *, type: str = "text", hint: str = "", **props:
     return rx.el.label(rx.el.span(label), rx.el.input(name=name, type=type, required=True, **described, **props), *note)
 
 
+class FormAnswer(rx.Component):
+    """The React component of `form_answer.jsx`."""
+
+    library = FORM_ANSWER
+    tag = "FormAnswer"
+
+    problems: rx.Var[dict[str, str]]
+    other: rx.Var[str]
+
+
 def problem_note() -> rx.Component:
-    """Why the form came back, from the name in the query; nothing when it did not."""
-    query = rx.State.router.url.query_parameters
-    problem, at = query["problem"], query["field"]
-    words = rx.match(
-        problem,
-        *(
-            (name, PROBLEMS[name])
-            for name in ("NotAuthenticated", "NotAllowed", "Conflict", "RateLimited", "DatabaseUnavailable")
-        ),
-        rx.match(at, *((name, PROBLEMS[name]) for name in ("tenant", "name", "email", "password")), OTHER),
-    )
-    return rx.cond(problem, rx.el.p(words, role="alert", class_name="rt-problem"))
+    """Inside a form: why it was refused, with what was typed still in it; nothing while it was not."""
+    return FormAnswer.create(problems=PROBLEMS, other=OTHER)

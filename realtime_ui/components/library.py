@@ -19,6 +19,7 @@ OUTBOX_STYLES = rx.asset("outbox.css", shared=True)
 rx.asset("pending.jsx", shared=True)
 MESSAGE_FORM = rx.asset("message_form.jsx", shared=True).importable_path
 UNSENT = rx.asset("unsent.jsx", shared=True).importable_path
+FORM_ANSWER = rx.asset("form_answer.jsx", shared=True).importable_path
 HEALTH = rx.asset("health.jsx", shared=True).importable_path
 PRESENCE = rx.asset("presence.jsx", shared=True).importable_path
 ROSTER = rx.asset("roster.jsx", shared=True).importable_path

@@ -83,6 +83,7 @@ const refusal = async (event, data) => {
     await ask(event, data);
     return null;
   } catch (problem) {
-    return { words: wordsOf(problem), field: problem.field };
+    const words = problem.detail ? wordsOf(problem) : "The server has not answered; try again.";
+    return { words, field: problem.field };
   }
 };

@@ -3,13 +3,13 @@
  * tabs and sign-outs, and is shown to that person alone.
  */
 import { useEffect } from "react";
-import { RETRY_MS, Store, addPart, ask, connectFeed, feedId, useConnection, useStore } from "./connection.js";
+import { Backoff } from "./backoff.js";
+import { Store, addPart, ask, connectFeed, feedId, useConnection, useStore } from "./connection.js";
 import { Outbox } from "./outbox_queue.js";
 import { LayeredStore } from "./outbox_store.js";
 
 const NAME = "realtime-ui outbox";
 const LOCK_MS = 15_000; // another tab that has the lock may be frozen; an id is stored once, whoever sends it
-const MAX_RETRY_MS = 30_000;
 
 const isBrowser = typeof window !== "undefined";
 
@@ -67,27 +67,28 @@ const warnWhereNeeded = () => {
 };
 
 /** Find out whose connection this is, then send. */
-const identify = async (failures = 0) => {
+const identify = async () => {
   const socket = feedId();
+  identifying.reset();
   if (!socket) return;
   try {
     const me = await ask("whoami");
-    if (socket !== feedId()) return;
+    if (socket !== feedId()) return; // the next connection has asked again
     identified = socket;
     await outbox.connected(me);
   } catch (problem) {
-    if (problem.retryable === false || socket !== feedId()) return; // the next connection asks again
-    const longest = Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** failures);
-    setTimeout(() => socket === feedId() && identify(failures + 1), longest * (0.5 + Math.random() / 2));
+    if (problem.retryable !== false && socket === feedId()) identifying.later();
   }
 };
+
+const identifying = new Backoff(identify);
 
 let users = 0; // mounted components that need the connection
 
 if (isBrowser) {
   addPart({
     wanted: () => users > 0,
-    connected: () => identify(),
+    connected: identify,
     paused: () => outbox.paused(),
     events: {},
   });

@@ -2,8 +2,8 @@
  * A person's unsent messages: kept before they are sent, sent in order on each channel, and forgotten only when the
  * server has answered. A message keeps its id over all tries, under which the server stores it once.
  */
-const FIRST_RETRY_MS = 500;
-const MAX_RETRY_MS = 30_000;
+import { Backoff } from "./backoff.js";
+
 const SHOW_SENT_MS = 30_000; // how long a sent message waits for its row
 const BY_ITSELF_MS = 24 * 3_600_000; // older messages are sent only when the person says so again
 
@@ -32,9 +32,9 @@ export class Outbox {
     this.open = false; // the connection stands, and is that person's
     this.entries = []; // unsent
     this.sent = new Map(); // id → entry, answered, its row not yet seen
-    this.lanes = new Map(); // channel → {running, again, failures, timer, trouble}
+    this.lanes = new Map(); // channel → {running, again, waiting, trouble, backoff}
     this.waiting = []; // who waits until the person is known
-    this.reloading = null; // a timer
+    this.reloading = new Backoff(() => this.reload());
   }
 
   /** The connection stands, and is this person's. */
@@ -42,16 +42,16 @@ export class Outbox {
     if (me.person !== this.me?.person) {
       this.entries = [];
       this.sent.clear();
-      for (const lane of this.lanes.values()) clearTimeout(lane.timer);
+      for (const lane of this.lanes.values()) lane.backoff.reset();
       this.lanes.clear();
     }
     this.me = me;
     this.open = true;
     for (const lane of this.lanes.values()) {
-      clearTimeout(lane.timer);
-      Object.assign(lane, { timer: null, failures: 0, trouble: "" });
+      lane.backoff.reset();
+      Object.assign(lane, { waiting: false, trouble: "" });
     }
-    this.waiting.splice(0).forEach((resolve) => resolve());
+    this.waiting.splice(0).forEach((resolve) => resolve(me));
     this.changed();
     await this.reload();
   }
@@ -61,9 +61,9 @@ export class Outbox {
     this.open = false;
   }
 
-  /** Resolves once it is known who the person is. */
-  known() {
-    return this.me ? Promise.resolve() : new Promise((resolve) => this.waiting.push(resolve));
+  /** Resolves with `me` once it is known who the person is. */
+  async known() {
+    return this.me ?? new Promise((resolve) => this.waiting.push(resolve));
   }
 
   /**
@@ -71,30 +71,40 @@ export class Outbox {
    * `payload` is an object, or a function that makes one of the id.
    */
   async submit(channel, type, payload) {
-    await this.known();
-    const id = this.newId();
-    const data = typeof payload === "function" ? payload(id) : payload;
-    const entry = { id, owner: this.me.person, channel, type, payload: data, bytes: sizeOf(data), at: Date.now(), refused: null };
-    this.check(entry);
-    await this.store.add(entry);
-    this.entries = [...this.entries, entry];
-    this.changed();
-    this.announce({ owner: entry.owner });
-    this.reload();
-    return id;
+    return this.keep(await this.entryOf(channel, type, payload));
   }
 
   /** As `submit`; a message that cannot be kept is shown as not sent, for as long as the page is open. */
   async post(channel, type, payload) {
+    const entry = await this.entryOf(channel, type, payload);
     try {
-      return await this.submit(channel, type, payload);
+      return await this.keep(entry);
     } catch (problem) {
       const refused = { status: problem.status ?? 0, words: wordsFor(problem) };
-      const entry = { id: this.newId(), owner: this.me.person, channel, type, payload, bytes: 0, at: Date.now(), refused };
-      await this.store.addVolatile(entry);
+      await this.store.addVolatile({ ...entry, bytes: 0, refused });
       await this.reload();
       return null;
     }
+  }
+
+  /** A new entry, once it is known whose it is. */
+  async entryOf(channel, type, payload) {
+    const { person: owner } = this.me ?? (await this.known()); // at once where it is known: the next one is another's
+    const id = this.newId();
+    const data = typeof payload === "function" ? payload(id) : payload;
+    return { id, owner, channel, type, payload: data, bytes: sizeOf(data), at: Date.now(), refused: null };
+  }
+
+  async keep(entry) {
+    this.check(entry);
+    await this.store.add(entry);
+    this.announce({ owner: entry.owner });
+    if (entry.owner === this.me.person) {
+      this.entries = [...this.entries, entry];
+      this.changed();
+      this.reload();
+    }
+    return entry.id;
   }
 
   check({ channel, bytes }) {
@@ -112,18 +122,23 @@ export class Outbox {
   async reload() {
     const owner = this.me?.person;
     if (!owner) return;
-    let entries;
     try {
-      entries = await this.store.all(owner);
+      await this.reread(owner);
     } catch {
-      clearTimeout(this.reloading); // the browser's storage failed; what is shown stays
-      this.reloading = setTimeout(() => this.reload(), MAX_RETRY_MS * (0.5 + Math.random() / 2));
+      this.reloading.later(); // the browser's storage failed; what is shown stays
       return;
     }
+    this.reloading.reset();
+    const unsent = this.entries.filter((each) => !each.refused);
+    for (const channel of new Set(unsent.map((each) => each.channel))) this.run(channel);
+  }
+
+  /** Read what is kept; nothing of it is shown where another person is here by then. */
+  async reread(owner) {
+    const entries = await this.store.all(owner);
     if (owner !== this.me.person) return;
     this.entries = entries;
     this.changed();
-    for (const channel of new Set(entries.filter((each) => !each.refused).map((each) => each.channel))) this.run(channel);
   }
 
   /** Another tab of the browser changed something. */
@@ -135,10 +150,16 @@ export class Outbox {
   }
 
   lane(channel) {
-    if (!this.lanes.has(channel)) {
-      this.lanes.set(channel, { running: false, again: false, failures: 0, timer: null, trouble: "" });
+    let lane = this.lanes.get(channel);
+    if (!lane) {
+      lane = { running: false, again: false, waiting: false, trouble: "" };
+      lane.backoff = new Backoff(() => {
+        lane.waiting = false;
+        this.run(channel);
+      });
+      this.lanes.set(channel, lane);
     }
-    return this.lanes.get(channel);
+    return lane;
   }
 
   /** Send a channel's messages, the oldest first. */
@@ -146,15 +167,15 @@ export class Outbox {
     const { person: owner } = this.me;
     const lane = this.lane(channel);
     lane.again = lane.running;
-    if (lane.running || !this.open || lane.timer) return;
+    if (lane.running || lane.waiting || !this.open) return;
     lane.running = true;
     try {
       await this.lock(`${owner} ${channel}`, async () => {
-        this.entries = await this.store.all(owner); // other tabs may have sent some, and kept others
+        await this.reread(owner); // other tabs may have sent some, and kept others
         while (await this.sendNext(owner, channel, lane));
       });
     } catch (error) {
-      this.later(channel, lane, error); // the browser's storage failed
+      this.later(lane, error); // the browser's storage failed
     } finally {
       lane.running = false;
       if (lane.again && this.lanes.get(channel) === lane) this.run(channel);
@@ -178,7 +199,8 @@ export class Outbox {
     try {
       const { id, type, payload } = entry;
       const receipt = await this.send({ id, channel, type, payload });
-      Object.assign(lane, { failures: 0, trouble: "" });
+      lane.backoff.reset();
+      lane.trouble = "";
       if (receipt.channels.some(({ seq }) => seq !== null)) this.awaitRow(entry);
       await this.forget(entry, { sent: entry.id });
       return true;
@@ -187,20 +209,15 @@ export class Outbox {
         await this.refuse(entry, problem);
         return true;
       }
-      this.later(channel, lane, problem);
+      this.later(lane, problem);
       return false;
     }
   }
 
   /** Try a channel again after a while, or when the connection comes back. */
-  later(channel, lane, problem) {
-    lane.trouble = wordsFor(problem);
-    const longest = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** lane.failures);
-    lane.failures += 1;
-    lane.timer = setTimeout(() => {
-      lane.timer = null;
-      this.run(channel);
-    }, longest * (0.5 + Math.random() / 2));
+  later(lane, problem) {
+    Object.assign(lane, { waiting: true, trouble: wordsFor(problem) });
+    lane.backoff.later();
     this.changed();
   }
 

@@ -40,7 +40,7 @@ async def test_from_the_set_up_page_to_the_first_row(fresh: Process, browser: Br
 
     await page.fill("input[name=code]", code)
     for name, value in fields.items():
-        await page.fill(f"input[name={name}]", value)
+        await expect(page.locator(f"input[name={name}]")).to_have_value(value)
     await page.click("text=Create")
     line = page.get_by_label("The line that sends the first event")
     await expect(line).to_contain_text("Bearer $API_KEY")

@@ -106,7 +106,7 @@ test("while it is tried again, a message says why; a new connection tries at onc
   await say(ada, "one");
   await until(() => ada.outbox.pending()[0].trouble);
   expect(ada.outbox.pending()).toMatchObject([{ trouble: "The database is away.", refused: null }]);
-  ada.outbox.lane("session:s").failures = 20; // half a minute until it would be tried again
+  ada.outbox.lane("session:s").backoff.tries = 20; // half a minute until it would be tried again
   const before = ada.sent.length;
   ada.answer = async () => RECEIPT;
   ada.outbox.paused();
@@ -187,6 +187,26 @@ test("another person in the same browser sees and sends none of it", async () =>
   await first.outbox.connected(ADA);
   await until(() => first.sent.length === 1);
   expect(texts(first.sent)).toEqual(["hers"]);
+});
+
+test("what the storage answers for one person is not shown to the next", async () => {
+  const disk = new Disk();
+  const shared = tab(disk);
+  await shared.outbox.connected(ADA);
+  shared.outbox.paused();
+  await say(shared, "hers");
+  const held = Promise.withResolvers();
+  const { all, add } = disk;
+  disk.all = async (owner) => (owner === ADA.person && (await held.promise), all.call(disk, owner));
+  disk.add = async (entry) => (await held.promise, add.call(disk, entry));
+  const reading = shared.outbox.reload();
+  const writing = say(shared, "hers, later");
+  const next = shared.outbox.connected(MAX);
+  held.resolve();
+  await Promise.all([reading, writing, next]);
+  expect(shared.shown()).toEqual([]);
+  expect(shared.sent).toEqual([]);
+  expect(disk.entries.size).toBe(2);
 });
 
 test("all tabs show a message, and one that lost its connection leaves it to the others", async () => {
