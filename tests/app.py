@@ -82,7 +82,7 @@ class Process:
             **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
             "PYTHONPATH": str(ROOT),
             "PORT": str(self.port),
-            "DATA_DIR": str(self.root.parent / "data"),
+            "DATA_DIR": str(app_root().parent / "data"),
             **self.environment,
         }
         with self.output.open("wb") as output:

@@ -1,5 +1,6 @@
-/** Relative times that keep running. */
+/** Relative times that keep running, by the server's clock. */
 import { useEffect, useState } from "react";
+import { serverNow } from "$/public/external/realtime_ui/states/client_vars/server_time.js";
 
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
 const UNITS = [
@@ -18,11 +19,11 @@ export const ago = (time, now) => {
   return relative.format(-Math.floor(past / size), unit);
 };
 
-/** The time, anew every `intervalMs`. */
+/** The server's time, anew every `intervalMs`. */
 export const useNow = (intervalMs) => {
-  const [now, setNow] = useState(() => Date.now());
+  const [now, setNow] = useState(() => serverNow());
   useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), intervalMs);
+    const timer = setInterval(() => setNow(serverNow()), intervalMs);
     return () => clearInterval(timer);
   }, [intervalMs]);
   return now;

@@ -1,25 +1,17 @@
 /** The heartbeat monitor: each connection on each channel, live; for admins also charts, for operators the heartbeats' settings. */
 import "./realtime.css";
 import "./monitor.css";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { Link } from "react-router";
 import {
   closeConnection, setHeartbeat, useConnections,
 } from "$/public/external/realtime_ui/states/client_vars/monitor.js";
+import { useNow } from "./ago.js";
 import { HourChart, Sparkline } from "./charts.jsx";
 
 const TYPES = ["project", "session", "organization", "user", "system"];
 const STATES = ["alive", "late", "stale", "gone"];
 const number = new Intl.NumberFormat();
-
-const useNow = () => {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
-};
 
 const span = (ms) => {
   const s = Math.max(0, Math.floor(ms / 1000));
@@ -32,7 +24,7 @@ const deviceOf = ({ browser, system, device }) => [browser, system || device].fi
 
 export function Connections({ routes }) {
   const page = useConnections();
-  const now = useNow();
+  const here = useNow(1_000);
   const [filter, setFilter] = useState("");
   const [state, setState] = useState("");
   if (!page.ready) return <p className="rt-empty">{page.error || "Loading…"}</p>;
@@ -43,7 +35,6 @@ export function Connections({ routes }) {
     return (!state || row.state === state) && words.every((word) => text.includes(word));
   });
   const counts = Object.fromEntries(STATES.map((each) => [each, rows.filter((row) => row.state === each).length]));
-  const here = now + page.skew;
   return (
     <div className="rt-stack">
       {page.all && <Charts history={page.history} now={here} />}

@@ -40,9 +40,9 @@ class HeartbeatConfig:
         timeout = _within(timeout_ms, "timeout_ms", 2 * MIN_INTERVAL_MS, MAX_TIMEOUT_MS)
         if timeout < 2 * interval:
             raise InvalidEvent(
-                f"A timeout of {timeout / 1000:g} s is less than two intervals of {interval / 1000:g} s.",
+                f"A timeout of {_figure(timeout)} s is less than two intervals of {_figure(interval)} s.",
                 field="timeout_ms",
-                remedy=f"Choose {2 * interval / 1000:g} s or more, so that one lost beat ends nothing.",
+                remedy=f"Choose {_figure(2 * interval)} s or more, so that one lost beat ends nothing.",
             )
         return cls(interval, timeout)
 
@@ -60,11 +60,16 @@ def _within(value: object, field: str, least: int, most: int) -> int:
         raise InvalidEvent(f"The {what} is {clip(value)}.", field=field, remedy="Send a whole number of milliseconds.")
     if not least <= value <= most:
         raise InvalidEvent(
-            f"The {what} is {value / 1000:g} s.",
+            f"The {what} is {_figure(value)} s.",
             field=field,
-            remedy=f"Choose {least / 1000:g} to {most / 1000:,g} s.",
+            remedy=f"Choose {_figure(least)} to {_figure(most)} s.",
         )
     return value
+
+
+def _figure(ms: int) -> str:
+    """A time in s in plain figures, whatever its size: `1.5`, `100,000,000`."""
+    return f"{ms / 1000:,.3f}".rstrip("0").rstrip(".")
 
 
 DEFAULTS: Mapping[ChannelType, HeartbeatConfig] = {

@@ -251,8 +251,8 @@ class FeedNamespace(LineEvents, PresenceEvents):
         return {"ok": False, "error": too_deep("payload").problem()}
 
     async def on_echo(self, sid: str, data: object = None) -> Json:
-        """Answer at once, so that the tab knows how long a round trip takes; says nothing to anybody else."""
-        return {"ok": sid in self._tabs}
+        """Answer at once with the server's time, `{ok, now}` in ms, so that the tab knows it and the round trip's."""
+        return {"ok": sid in self._tabs, "now": round(time.time() * 1000)}
 
     async def on_lobby(self, sid: str, data: object = None) -> Json:
         """Look at the tenant's list of channels, live; `{ok: true, rows}` or a problem out."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from realtime_ui.access.policy import Action, require
@@ -101,7 +101,10 @@ class LineEvents(ClientNamespace):
             return {"ok": False, "error": error.problem()}
 
     async def on_set_heartbeat(self, sid: str, data: object = None) -> Json:
-        """An operator changes a type's heartbeat; `{type, interval_ms, timeout_ms}` in, `{ok}` or a problem out."""
+        """An operator changes a type's heartbeat; `{type, interval_ms, timeout_ms}` in, `{ok, saved}` or a problem out.
+
+        `saved` is what holds now, `{interval_ms, timeout_ms}`.
+        """
         try:
             tab = await self._tab(sid)
             require(tab.person, Action.OPERATE, None)
@@ -117,7 +120,7 @@ class LineEvents(ClientNamespace):
             self.heartbeats.apply({kind: config})
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
-        return {"ok": True}
+        return {"ok": True, "saved": asdict(config)}
 
     async def on_close_connection(self, sid: str, data: object = None) -> Json:
         """An admin closes a connection of their tenant; `{connection}` in, `{ok}` or a problem out."""

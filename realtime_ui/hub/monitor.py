@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from realtime_ui.access.policy import Action, may
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.errors import DatabaseUnavailable, RealtimeError
 from realtime_ui.core.heartbeat import Liveness
 from realtime_ui.core.messages import Json
 from realtime_ui.core.principals import Person
 from realtime_ui.hub.connection_stats import ConnectionStats, Entry
 from realtime_ui.hub.heartbeat import Heartbeats
-from realtime_ui.persistence.connection_stats import ConnectionStatsRepository, SeenConnection
+from realtime_ui.persistence.connection_stats import ConnectionStatsRepository, SeenConnection, WorkerSeen
 from realtime_ui.persistence.health_samples import HealthSampleRepository
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,10 @@ MINUTE_S = 60
 LIMIT = 300
 GONE_S = 60.0
 """For so long a connection that ended is still shown."""
+HEALTH_RENEWED_S = 5.0
+"""How often whoever looks at the workers is told of them even where nothing changed: what is older is out of date."""
+PATIENCE_S = 1.0
+"""How long the database is waited for before the others are shown as they last were."""
 HEALTH_ROOM = "monitor/health"
 SHOWN = ("browser", "system", "device", "transport", "address", "name", "person")
 
@@ -95,6 +99,10 @@ class Monitor:
         self._state: Callable[[], dict[str, Json]] = dict
         self._shown: dict[View, dict[str, Json]] = {}
         self._health_shown: Json = None
+        self._health_said_at = 0.0
+        self._others: list[WorkerSeen] = []
+        self._asking_others: asyncio.Task[None] | None = None
+        self._config_shown: dict[View, Json] = {}
         self._minute = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -105,9 +113,10 @@ class Monitor:
 
     async def stop(self) -> None:
         """End."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [task for task in (self._task, self._asking_others) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def enter(self, view: View) -> dict[str, Json]:
         """Somebody begins to look at connections: all of it as it is now."""
@@ -118,7 +127,7 @@ class Monitor:
     async def enter_health(self) -> dict[str, Json]:
         """Somebody begins to look at the workers: as they are, and as the last hour was."""
         self._health_shown = self._health_shown or {}
-        return {"workers": await self._workers(), "now": _now(), "history": await self._last_hour()}
+        return {"workers": await self._workers(), "now": _now(), **await self._last_hour()}
 
     async def _run(self) -> None:
         while True:
@@ -144,17 +153,24 @@ class Monitor:
         said = self._said(view, changed, gone, total)
         if turned:
             said |= await self._history(view)
-        self._shown[view] = rows
-        if self._send(view.room, "connections", said if changed or gone or turned else None) == 0:
+        set_anew = said.get("config") != self._config_shown.get(view)
+        self._shown[view], self._config_shown[view] = rows, said.get("config")
+        if self._send(view.room, "connections", said if changed or gone or turned or set_anew else None) == 0:
             self._shown.pop(view, None)  # nobody looks any more
+            self._config_shown.pop(view, None)
 
     async def _tick_health(self, turned: bool) -> None:
         workers = await self._workers()
         said: dict[str, Json] = {"workers": workers, "now": _now()}
         if turned:
-            said["history"] = await self._last_hour()
-        changed = turned or workers != self._health_shown
-        self._health_shown = workers
+            said |= await self._last_hour()
+        # When a worker was last heard of changes all the time, and is news only as long as nothing else is.
+        shown = [{**worker, "seen": None} for worker in workers]
+        due = self._clock.monotonic() - self._health_said_at >= HEALTH_RENEWED_S
+        changed = turned or due or shown != self._health_shown
+        self._health_shown = shown
+        if changed:
+            self._health_said_at = self._clock.monotonic()
         if self._send(HEALTH_ROOM, "workers", said if changed else None) == 0:
             self._health_shown = None
 
@@ -169,6 +185,7 @@ class Monitor:
         own = [entry for entry in self._stats.entries if view.has(entry)]
         ended = [entry for entry in self._stats.unwritten_ends if view.has(entry)]
         try:
+            self._require_database()
             seen, total = await self._repository.seen(view.tenant, person=view.person, gone_s=GONE_S, limit=LIMIT)
             total += sum(1 for entry in own if entry.written is None)
             total -= sum(1 for entry in ended if entry.written is not None)
@@ -219,28 +236,51 @@ class Monitor:
         if view.person is not None:
             return {}
         try:
+            self._require_database()
             return {"history": await self._samples.traffic_of_last_hour(view.tenant)}
         except RealtimeError:
             return {}
 
-    async def _last_hour(self) -> list[Json]:
+    async def _last_hour(self) -> dict[str, Json]:
+        """The last hour, or nothing while it cannot be read: what a page has of it stays."""
         try:
-            return list(await self._samples.last_hour())
+            self._require_database()
+            return {"history": list(await self._samples.last_hour())}
         except RealtimeError:
-            return []
+            return {}
 
     async def _workers(self) -> list[Json]:
-        """Each worker as it last said it was; this one as it is."""
-        own = {"id": self._stats.worker, "started": self._stats.started_at, "here": True, **self._state()}
-        try:
-            others = await self._repository.workers()
-        except RealtimeError:
-            others = []
+        """Each worker as it last said it was, and when, in `seen`; this one as it is."""
+        if self._asking_others is None or self._asking_others.done():
+            self._asking_others = asyncio.create_task(self._ask_others(), name="monitor-workers")
+        await asyncio.wait({self._asking_others}, timeout=PATIENCE_S)  # a frozen database must not hold up the rest
+        own = {
+            "id": self._stats.worker,
+            "started": self._stats.started_at,
+            "here": True,
+            "seen": _now(),
+            **self._state(),
+        }
         return [own] + [
-            {"id": each.id, "started": each.started_at, "here": False, **each.state}
-            for each in others
+            {"id": each.id, "started": each.started_at, "here": False, "seen": each.seen_at, **each.state}
+            for each in self._others
             if each.id != own["id"]
         ]
+
+    async def _ask_others(self) -> None:
+        try:
+            self._others = await self._repository.workers()
+        except RealtimeError as error:
+            logger.debug("The other workers are shown as they last were: %s", error)
+
+    def _require_database(self) -> None:
+        """Refuse to ask a database that is known to be away, and may be frozen.
+
+        Raises:
+            DatabaseUnavailable: it is.
+        """
+        if not self._state().get("database_up", True):
+            raise DatabaseUnavailable("The database is away.")
 
 
 def _now() -> int:

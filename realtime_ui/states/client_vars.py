@@ -15,6 +15,7 @@ T = TypeVar("T")
 CONNECTION = rx.asset("connection.js", shared=True).importable_path
 FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
 rx.asset("backoff.js", shared=True)  # which all of them import
+rx.asset("server_time.js", shared=True)  # by which all relative times go
 rx.asset("drafts.js", shared=True)  # which the feed client imports
 OUTBOX = rx.asset("outbox.js", shared=True).importable_path
 rx.asset("outbox_queue.js", shared=True)  # which the outbox imports

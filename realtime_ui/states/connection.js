@@ -7,6 +7,7 @@
 import { Socket } from "socket.io-client";
 import { useSyncExternalStore } from "react";
 import { Backoff } from "./backoff.js";
+import { hearServerTime } from "./server_time.js";
 
 const EVENT_NAMESPACE = "/_event";
 const NAMESPACE = "/feed";
@@ -188,8 +189,10 @@ export const wordsOf = ({ detail, message, remedy }) => [detail ?? message, reme
 const measureLatency = async () => {
   const start = performance.now();
   try {
-    await ask("echo");
-    connection.set({ latency: Math.round(performance.now() - start) });
+    const { now } = await ask("echo");
+    const latency = performance.now() - start;
+    hearServerTime(now, latency);
+    connection.set({ latency: Math.round(latency) });
   } catch {
     // The connection's own events tell that it is gone.
   }

@@ -44,9 +44,6 @@ class Page {
   }
 }
 
-/** The server's clock as this one has it: `server - skew` is a time here. */
-const skewOf = (news) => news.now - Date.now();
-
 const connections = new Page("connections", "connections", (before, news) => {
   const rows = new Map(before.rows ?? []);
   for (const id of news.gone) rows.delete(id);
@@ -55,8 +52,7 @@ const connections = new Page("connections", "connections", (before, news) => {
     rows,
     total: news.total,
     limit: news.limit,
-    config: news.config,
-    skew: skewOf(news),
+    config: news.config ?? before.config,
     all: news.all ?? before.all,
     operator: news.operator ?? before.operator,
     history: news.history ?? before.history ?? [],
@@ -65,25 +61,35 @@ const connections = new Page("connections", "connections", (before, news) => {
 
 const health = new Page("health", "workers", (before, news) => ({
   workers: news.workers,
-  skew: skewOf(news),
   history: news.history ?? before.history ?? [],
 }));
 
 export const useConnections = connections.use;
 export const useHealth = health.use;
 
-/** Change a type's heartbeat; the problem where it is refused, else null. */
-export const setHeartbeat = (type, interval_ms, timeout_ms) => refusal("set_heartbeat", { type, interval_ms, timeout_ms });
-
-/** Close a connection; the problem where it is refused, else null. */
-export const closeConnection = (connection) => refusal("close_connection", { connection });
-
-const refusal = async (event, data) => {
+/** Change a type's heartbeat, and show what was saved; the problem where it is refused, else null. */
+export const setHeartbeat = async (type, interval_ms, timeout_ms) => {
   try {
-    await ask(event, data);
+    const { saved } = await ask("set_heartbeat", { type, interval_ms, timeout_ms });
+    const { store } = connections;
+    store.set({ config: { ...store.value.config, [type]: saved } });
     return null;
   } catch (problem) {
-    const words = problem.detail ? wordsOf(problem) : "The server has not answered; try again.";
-    return { words, field: problem.field };
+    return refusalOf(problem);
   }
 };
+
+/** Close a connection; the problem where it is refused, else null. */
+export const closeConnection = async (connection) => {
+  try {
+    await ask("close_connection", { connection });
+    return null;
+  } catch (problem) {
+    return refusalOf(problem);
+  }
+};
+
+const refusalOf = (problem) => ({
+  words: problem.detail ? wordsOf(problem) : "The server has not answered; try again.",
+  field: problem.field,
+});

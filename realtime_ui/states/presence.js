@@ -6,6 +6,7 @@
 import { useEffect } from "react";
 import { Backoff } from "./backoff.js";
 import { Store, addPart, ask, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
+import { serverNow } from "./server_time.js";
 
 const LINGER_MS = 1_000; // a page that is put together anew lets go for a moment
 const KEEP_LEFT_MS = 60_000;
@@ -52,7 +53,7 @@ class Members {
       if (!this.users) return;
       const { members: before, left } = this.store.value;
       const here = new Set(members.map(({ person }) => person));
-      const went = [...left, ...before.map(leavingAt(this.lost ?? Date.now()))];
+      const went = [...left, ...before.map(leavingAt(this.lost ?? serverNow()))];
       this.retry.reset();
       this.number = n;
       this.lost = null;
@@ -93,7 +94,7 @@ class Members {
       ],
       left: justLeft([
         ...left.filter(({ person }) => !joined.has(person)),
-        ...members.filter(({ person }) => leaves.has(person)).map(leavingAt(Date.now())),
+        ...members.filter(({ person }) => leaves.has(person)).map(leavingAt(serverNow())),
       ]),
       count: diff.count,
     });
@@ -103,7 +104,7 @@ class Members {
 
   /** The connection went: whoever is missing when it is back left no later than now. */
   pause() {
-    this.lost ??= Date.now();
+    this.lost ??= serverNow();
   }
 
   /** Nobody looks any more. */
@@ -122,12 +123,12 @@ class Members {
     this.timer = setTimeout(() => {
       this.store.set({ left: justLeft(this.store.value.left) });
       this.forgetLater();
-    }, Math.max(100, next - Date.now()));
+    }, Math.max(100, next - serverNow()));
   }
 }
 
 const leavingAt = (left_at) => (member) => ({ ...member, left_at });
-const justLeft = (left) => left.filter(({ left_at }) => Date.now() - left_at < KEEP_LEFT_MS).slice(-KEEP_LEFT);
+const justLeft = (left) => left.filter(({ left_at }) => serverNow() - left_at < KEEP_LEFT_MS).slice(-KEEP_LEFT);
 
 /** Everybody in the tenant. */
 const roster = new Members(() => ["roster"]);

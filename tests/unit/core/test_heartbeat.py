@@ -42,6 +42,21 @@ def test_what_makes_no_sense_is_refused_with_its_field(
     assert words in f"{refusal.value.remedy}"
 
 
+@pytest.mark.parametrize(
+    ("timeout_ms", "words"),
+    [
+        (100_000_000_000, "The timeout is 100,000,000 s."),
+        (1_001, "The timeout is 1.001 s."),
+        (0, "The timeout is 0 s."),
+    ],
+)
+def test_times_are_told_in_plain_figures(timeout_ms: int, words: str) -> None:
+    """However large or small."""
+    with pytest.raises(InvalidEvent) as refusal:
+        HeartbeatConfig.checked(30_000, timeout_ms)
+    assert refusal.value.detail == words
+
+
 def test_the_bounds_themselves_are_good() -> None:
     """A timeout of just two intervals, too."""
     assert HeartbeatConfig.checked(1_000, 2_000) == HeartbeatConfig(1_000, 2_000)
