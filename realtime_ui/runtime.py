@@ -24,6 +24,7 @@ from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.bus import EventBus
 from realtime_ui.events.foreign import ForeignMessages
+from realtime_ui.events.foreign_senders import ForeignSenders
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.events.wire import Signer
 from realtime_ui.hub.connection_stats import ConnectionStats
@@ -120,7 +121,10 @@ class Runtime:
         self.provider = create_realtime_client(settings.realtime_provider, settings)
         self._foreign_lease = Lease(self.database, "foreign messages", client_id, clock)
         self._ids_are_shared = Capability.MESSAGE_IDS in self.provider.capabilities
+        table = Routes(routes)
+        senders = ForeignSenders(self.gate.by_identity, table, lambda *about: self._inbound.accepts(*about))
         self._foreign = ForeignMessages(
+            senders.event,
             lambda event, channel: self.bus.record_foreign(event, channel, everywhere=self._ids_are_shared),
             lambda: self._ids_are_shared or self._foreign_lease.held,
             clock,
@@ -136,7 +140,6 @@ class Runtime:
             sweep_interval_s=settings.sweep_interval_s,
         )
         self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
-        table = Routes(routes)
         self.bus = EventBus(table, self.log, self.bridge)
         self._inbound = Inbound(self.channels, self.hub, clock)
         connections, samples = ConnectionStatsRepository(self.database), HealthSampleRepository(self.database)

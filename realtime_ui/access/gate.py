@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.passwords import check_strength, hash_password, needs_rehash, verify_password
@@ -72,15 +72,38 @@ class Gate:
             )
         return found
 
+    async def by_identity(self, tenant: uuid.UUID, kind: str, identity: uuid.UUID) -> Principal | None:
+        """Who a person or a key is now, for what somebody vouches for who sent it.
+
+        Args:
+            tenant: whose they are.
+            kind: "person" or "key".
+            identity: their id.
+
+        Returns:
+            the principal; None when there is none, or it was revoked.
+        """
+
+        async def ask() -> Principal | None:
+            if kind == "key":
+                return await self._people.key_by_id(tenant, identity)
+            return await self._people.person_by_id(tenant, identity)
+
+        return await self._remembered(f"{tenant}:{kind}:{identity}", ask)
+
     async def _lookup(self, secret: str) -> Principal | None:
         digest = hash_secret(secret)
+        return await self._remembered(digest, lambda: self._ask(secret, digest))
+
+    async def _remembered(self, name: str, ask: Callable[[], Awaitable[Principal | None]]) -> Principal | None:
+        """The answer to a question, not older than `CACHE_S`; while the database is away, than `AWAY_S`."""
         now = self._clock.monotonic()
-        known = self._known.get(digest)
+        known = self._known.get(name)
         if known is not None and known[0] > now:
             return known[1]
         forgotten = self._forgotten
         try:
-            found = await self._ask(secret, digest)
+            found = await ask()
         except DatabaseUnavailable:
             if known is not None and known[0] + AWAY_S > now:
                 return known[1]
@@ -88,7 +111,7 @@ class Gate:
         if len(self._known) >= CACHE_SIZE:
             self._known.clear()
         if forgotten == self._forgotten:  # else the answer may be older than the change
-            self._known[digest] = (now + CACHE_S, found)
+            self._known[name] = (now + CACHE_S, found)
         return found
 
     def forget(self, subjects: Collection[uuid.UUID] | None) -> None:

@@ -1,21 +1,32 @@
 """`/api/channels/…`: history out, titles in."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from realtime_ui.access.policy import Action, require
 from realtime_ui.api.identity import AuthenticatedRoute, Caller
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidRequest, NotFound
 from realtime_ui.core.names import checked_name
+from realtime_ui.persistence.channels import EVERY_TYPE
 from realtime_ui.runtime import current
 
 router = APIRouter(tags=["channels"], route_class=AuthenticatedRoute)
 
 MAX_PAGE = 1_000
 MAX_TITLE = 200
+MAX_TYPES = 50
+_TYPE_PATTERN = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z0-9_]+)*(\.\*)?")
+
+
+class EmitterOut(BaseModel):
+    """Who emitted a message: `kind` is person, key, foreign (a client of the provider) or app (the app's own code)."""
+
+    kind: str
+    name: str
 
 
 class UnreadableOut(BaseModel):
@@ -35,6 +46,7 @@ class MessageOut(BaseModel):
     type: str
     data: Any = Field(description="The payload; null where it is unreadable.")
     timestamp: int
+    emitted_by: EmitterOut | None
     unreadable: UnreadableOut | None = Field(None, description="There only where `data` is null for this reason.")
 
 
@@ -63,15 +75,36 @@ def _title(value: str) -> str:
 Title = Annotated[str, AfterValidator(_title)]
 
 
+def _inbound(value: object) -> bool | list[str]:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list) and len(value) <= MAX_TYPES and all(map(_is_pattern, value)):
+        return value
+    raise ValueError(f"inbound is true, false, or up to {MAX_TYPES} types such as project.noted or project.*")
+
+
+def _is_pattern(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 100 and _TYPE_PATTERN.fullmatch(value) is not None
+
+
+InboundTypes = Annotated[
+    Any,
+    AfterValidator(_inbound),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
 class ChannelIn(BaseModel):
     """What to change of a channel; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: Title | None = Field(None, description="For people; null takes it away.")
-    inbound: bool = Field(
+    inbound: InboundTypes = Field(
         False,
-        description="Whether what others publish on it over the provider is recorded even when nobody watches.",
+        description="Whether what others publish on it over the provider is recorded even when nobody watches; a list "
+        "names the types, or prefixes like `project.*`, that are accepted from clients whose identity the provider "
+        "does not vouch for, and true all of them. What is not accepted is recorded as `foreign.message`.",
     )
 
 
@@ -80,7 +113,7 @@ class ChannelOut(BaseModel):
 
     channel: str
     title: str | None
-    inbound: bool
+    inbound: bool | list[str]
 
 
 @router.get("/api/channels/{name}/history", summary="Read a channel", response_model_exclude_unset=True)
@@ -127,6 +160,9 @@ async def change(caller: Caller, name: str, body: ChannelIn) -> ChannelOut:
     if "title" in body.model_fields_set:
         await channels.set_title(tenant, channel, body.title)
     if "inbound" in body.model_fields_set:
-        await channels.set_inbound(tenant, channel, body.inbound)
+        given = body.inbound
+        types = (tuple(given) or None) if isinstance(given, list) else EVERY_TYPE if given else None
+        await channels.set_inbound(tenant, channel, types)
     title, inbound = await channels.described(tenant, channel)
-    return ChannelOut(channel=str(channel), title=title, inbound=inbound)
+    accepted: bool | list[str] = inbound == EVERY_TYPE if inbound in (None, EVERY_TYPE) else list(inbound)
+    return ChannelOut(channel=str(channel), title=title, inbound=accepted)

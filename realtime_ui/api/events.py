@@ -144,6 +144,6 @@ def _event(item: Json, principal: Principal, prefix: str) -> Event:
         item.get("payload"),
         principal.tenant,
         id=item.get("id"),
-        emitted_by=principal.label,
+        emitted_by=principal.stamp,
         prefix=prefix,
     )

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.emitters import UNKNOWN, emitter_of
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.payloads import MAX_PAYLOAD_BYTES, Json, Unreadable, compact, dumps
 
@@ -52,7 +53,7 @@ class Event:
             payload: a JSON object of at most 64 KiB and 64 levels, without NUL, lone surrogates, NaN or Infinity.
             tenant: whose event it is.
             id: the caller's own id for it, 1–128 visible ASCII characters; made here when None.
-            emitted_by: who emitted it, for the audit trail: `key:…`, `person:…`, `foreign:…`.
+            emitted_by: who emitted it, as `core.emitters` says.
             prefix: put before field names in errors, such as `[3].` for an item of a list.
 
         Raises:
@@ -103,6 +104,7 @@ class Message:
     data: Json
     timestamp: int
     unreadable: Unreadable | None = None
+    emitted_by: str = UNKNOWN
 
     @property
     def tag(self) -> str:
@@ -120,6 +122,7 @@ class Message:
             "type": self.type,
             "data": self.data,
             "timestamp": self.timestamp,
+            "emitted_by": emitter_of(self.emitted_by),
         }
         if self.unreadable is not None:
             row |= {"data": None, "unreadable": asdict(self.unreadable)}
@@ -139,10 +142,17 @@ class Ephemeral:
     type: str
     data: Json
     timestamp: int
+    emitted_by: str = UNKNOWN
 
     def row(self) -> dict[str, Json]:
         """What tabs are shown; the channel stands outside."""
-        return {"id": self.id, "type": self.type, "data": self.data, "timestamp": self.timestamp}
+        return {
+            "id": self.id,
+            "type": self.type,
+            "data": self.data,
+            "timestamp": self.timestamp,
+            "emitted_by": emitter_of(self.emitted_by),
+        }
 
 
 @dataclass(frozen=True, slots=True)

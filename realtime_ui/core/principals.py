@@ -43,8 +43,13 @@ class Person:
 
     @property
     def label(self) -> str:
-        """How the audit trail names them."""
+        """Who they are, for the limits and the log lines that they cause."""
         return f"person:{self.id}"
+
+    @property
+    def stamp(self) -> str:
+        """How the log names them as an event's emitter; see `core.emitters`."""
+        return f"{self.label} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,13 @@ class ApiKey:
 
     @property
     def label(self) -> str:
-        """How the audit trail names it."""
+        """Which it is, for the limits and the log lines that it causes."""
         return f"key:{self.id}"
+
+    @property
+    def stamp(self) -> str:
+        """How the log names it as an event's emitter; see `core.emitters`."""
+        return f"{self.label} {self.name}"
 
 
 Principal = Person | ApiKey

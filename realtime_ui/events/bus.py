@@ -76,7 +76,7 @@ class EventBus:
             payload: a JSON object that names the ids its route needs.
             tenant: whose event it is.
             id: the caller's own id, under which a repeat is stored once; made when None.
-            emitted_by: who emitted it, for the audit trail.
+            emitted_by: who emitted it, as `core.emitters` says; shown with the event.
 
         Raises:
             InvalidEvent, Conflict, DatabaseUnavailable: nothing was stored (or, in the last case, nothing
@@ -119,7 +119,7 @@ class EventBus:
             InvalidEvent, Conflict, DatabaseUnavailable: as `emit`.
         """
         with metrics.failed_emits_counted(1):
-            event = Event.create(type, payload, principal.tenant, id=id, emitted_by=principal.label)
+            event = Event.create(type, payload, principal.tenant, id=id, emitted_by=principal.stamp)
         return (await self.emit_many_as(principal, [event], chosen_by_app=chosen_by_app))[0]
 
     async def emit_many_as(
@@ -132,7 +132,7 @@ class EventBus:
         with metrics.failed_emits_counted(len(events)):
             routed = self._resolve(
                 [
-                    event if event.emitted_by == principal.label else replace(event, emitted_by=principal.label)
+                    event if event.emitted_by == principal.stamp else replace(event, emitted_by=principal.stamp)
                     for event in events
                 ]
             )
@@ -224,7 +224,7 @@ def _receipt(event: Event, routing: Routing, stored: Mapping[tuple[str, ChannelN
 def _ephemeral(routed: Sequence[tuple[Event, Routing]]) -> list[Ephemeral]:
     now = round(time.time() * 1000)
     return [
-        Ephemeral(event.tenant, channel, event.id, event.type, event.payload, now)
+        Ephemeral(event.tenant, channel, event.id, event.type, event.payload, now, event.emitted_by)
         for event, routing in routed
         if not routing.durable
         for channel in routing.channels

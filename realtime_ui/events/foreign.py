@@ -13,18 +13,16 @@ from realtime_ui.core import metrics
 from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import InvalidEvent, RealtimeError
-from realtime_ui.core.messages import Event, Json
+from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.messages import Event
 from realtime_ui.providers.base import WireMessage
 
 logger = logging.getLogger(__name__)
 
 LIMIT = 1_000
-MAX_NAME = 200
 RETRY_MIN_S, RETRY_MAX_S = 1.0, 10.0
-FOREIGN_TYPE = "foreign.message"
-"""The type of a message whose name is none of ours; payload: `{name, data}`."""
 
+Judge = Callable[[WireMessage, uuid.UUID, ChannelName], Awaitable[Event]]
 Record = Callable[[Event, ChannelName], Awaitable[None]]
 
 
@@ -32,12 +30,14 @@ class ForeignMessages:
     """A queue of what was heard, and the task that records it. `start` and `stop` own the task.
 
     Args:
+        judge: makes an event of a message, as its sender may emit it.
         record: stores an event on a channel and shows it.
         may_record: whether this worker does so now.
         clock: tells the time.
     """
 
-    def __init__(self, record: Record, may_record: Callable[[], bool], clock: Clock) -> None:
+    def __init__(self, judge: Judge, record: Record, may_record: Callable[[], bool], clock: Clock) -> None:
+        self._judge = judge
         self._record = record
         self._may_record = may_record
         self._clock = clock
@@ -70,7 +70,7 @@ class ForeignMessages:
             wire, tenant, channel = await self._queue.get()
             about = {"event_id": wire.id}
             try:
-                await self._store(to_event(wire, tenant), channel)
+                await self._store(wire, tenant, channel)
             except RealtimeError as error:
                 metrics.FOREIGN_MESSAGES.labels("refused").inc()
                 logger.warning("A foreign message on %s was refused: %s", channel, error, extra=about)
@@ -80,34 +80,13 @@ class ForeignMessages:
                 metrics.FOREIGN_MESSAGES.labels("recorded").inc()
                 logger.debug("A foreign message on %s was recorded", channel, extra=about)
 
-    async def _store(self, event: Event, channel: ChannelName) -> None:
+    async def _store(self, wire: WireMessage, tenant: uuid.UUID, channel: ChannelName) -> None:
         backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while True:
             try:
-                return await self._record(event, channel)
+                return await self._record(await self._judge(wire, tenant, channel), channel)
             except RealtimeError as error:
                 if not error.retryable:
                     raise
-                logger.debug("A foreign message on %s waits: %s", channel, error, extra={"event_id": event.id})
+                logger.debug("A foreign message on %s waits: %s", channel, error, extra={"event_id": wire.id})
             await self._clock.sleep(backoff.next())
-
-
-def to_event(wire: WireMessage, tenant: uuid.UUID) -> Event:
-    """A foreign message as an event. One that is named or shaped like none of ours goes as `foreign.message`.
-
-    Raises:
-        InvalidEvent, TooLarge: the log cannot take it.
-    """
-    # A stranger may call itself anything.
-    name = "".join(each for each in wire.client_id[:MAX_NAME] if each.isprintable())
-    emitter = f"foreign:{name}"
-
-    def create(type: str, payload: Json) -> Event:
-        return Event.create(type, payload, tenant, id=wire.id, emitted_by=emitter)
-
-    try:
-        return create(wire.name, wire.data)
-    except InvalidEvent as error:
-        if error.field not in ("type", "payload"):
-            raise
-        return create(FOREIGN_TYPE, {"name": wire.name, "data": wire.data})

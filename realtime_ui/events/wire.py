@@ -12,11 +12,13 @@ import uuid
 from dataclasses import dataclass, replace
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.emitters import UNKNOWN
 from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.core.payloads import Json, compact, is_too_deep
 from realtime_ui.providers.base import WireMessage
 
 SEQ, EPOCH, NOTICE, SIGNATURE = "seq", "epoch", "notice", "signature"
+BY, BY_SIGNATURE = "by", "by_signature"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,12 @@ class Signer:
         ):
             headers[NOTICE], data = "1", {}
         bare = WireMessage(message.id, message.type, data, message.timestamp, client_id, headers)
-        return self.seal(wire_channel(message.tenant, message.channel), bare)
+        sealed = self.seal(wire_channel(message.tenant, message.channel), bare)
+        if not message.emitted_by:
+            return sealed
+        # Signed by itself, so that workers of before release 0211 still know the message as their own.
+        by = {BY: message.emitted_by, BY_SIGNATURE: self._sign_emitter(sealed.headers[SIGNATURE], message.emitted_by)}
+        return replace(sealed, headers={**sealed.headers, **by})
 
     def from_wire(self, channel: str, wire: WireMessage) -> Message | Ephemeral | Notice | None:
         """The message that was sent, word of one that is in the log, or None for a foreign one.
@@ -81,14 +88,14 @@ class Signer:
         if text is None:
             return None
         tenant, name = parse_wire_channel(channel)
-        readable = not is_too_deep(text)
+        by, readable = self._emitter(wire), not is_too_deep(text)
         if SEQ not in wire.headers:
             data = wire.data if readable else {}
-            return Ephemeral(tenant, name, wire.id, wire.name, data, wire.timestamp)
+            return Ephemeral(tenant, name, wire.id, wire.name, data, wire.timestamp, by)
         seq, epoch = int(wire.headers[SEQ]), wire.headers[EPOCH]
         if NOTICE in wire.headers or not readable:
             return Notice(tenant, name, seq, epoch)
-        return Message(tenant, name, seq, epoch, wire.id, wire.name, wire.data, wire.timestamp)
+        return Message(tenant, name, seq, epoch, wire.id, wire.name, wire.data, wire.timestamp, emitted_by=by)
 
     def seal(self, channel: str, wire: WireMessage) -> WireMessage:
         """A message with its signature, for a channel of the provider."""
@@ -108,6 +115,15 @@ class Signer:
         except RecursionError:  # deeper than whatever we signed
             return None
         return text if hmac.compare_digest(_bytes(signature), _bytes(self._sign(channel, wire, text))) else None
+
+    def _emitter(self, wire: WireMessage) -> str:
+        """Who emitted an own message; unknown where that is not said, or not signed."""
+        by = wire.headers.get(BY, UNKNOWN)
+        signed = self._sign_emitter(wire.headers.get(SIGNATURE, ""), by)
+        return by if hmac.compare_digest(_bytes(wire.headers.get(BY_SIGNATURE, "")), _bytes(signed)) else UNKNOWN
+
+    def _sign_emitter(self, signature: str, by: str) -> str:
+        return hmac.new(self._secret, _bytes(f"{BY} {signature} {by}"), hashlib.sha256).hexdigest()
 
     def _sign(self, channel: str, wire: WireMessage, text: str) -> str:
         signed = [wire.headers.get(name, "") for name in (SEQ, EPOCH, NOTICE)]

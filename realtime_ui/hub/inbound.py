@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import uuid
 
+from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.hub.hub import RealtimeHub
@@ -28,7 +30,7 @@ class Inbound:
         self._channels = channels
         self._hub = hub
         self._clock = clock
-        self._attached: set[ChannelKey] = set()
+        self._attached: dict[ChannelKey, tuple[str, ...]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -40,6 +42,11 @@ class Inbound:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def accepts(self, tenant: uuid.UUID, channel: ChannelName, type: str) -> bool:
+        """Whether a channel accepts events of a type from clients that nobody vouches for; as of `LOOK_S` ago."""
+        patterns = self._attached.get((tenant, channel), ())
+        return any(type.startswith(each[:-1]) if each.endswith("*") else type == each for each in patterns)
 
     async def _run(self) -> None:
         while True:
@@ -53,12 +60,13 @@ class Inbound:
 
     async def _look(self) -> None:
         wanted = await self._channels.inbound()
-        for key in self._attached - wanted:
+        for key in self._attached.keys() - wanted.keys():
             await self._hub.detach(key, _unseen)
-            self._attached.discard(key)
-        for key in wanted - self._attached:
-            await self._hub.attach(key, _unseen)
-            self._attached.add(key)
+            del self._attached[key]
+        for key, types in wanted.items():
+            if key not in self._attached:
+                await self._hub.attach(key, _unseen)
+            self._attached[key] = types
 
 
 def _unseen(frame: Frame) -> None:

@@ -1,5 +1,6 @@
 """The channel registry: titles, what was last active, and where others may publish."""
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,16 +24,23 @@ _SET_TITLE = text("""
 """)
 _SET_INBOUND = text("""
     INSERT INTO realtime_channels (id, tenant_id, channel_name, channel_type, entity_id, config, created_at, updated_at)
-    VALUES (gen_random_uuid(), :tenant, :name, :type, :entity, jsonb_build_object('inbound', cast(:on AS bool)),
-            now(), now())
+    VALUES (gen_random_uuid(), :tenant, :name, :type, :entity,
+            jsonb_build_object('inbound', cast(:on AS bool), 'inbound_types', cast(:types AS jsonb)), now(), now())
     ON CONFLICT (tenant_id, channel_name) DO UPDATE
     SET config = coalesce(realtime_channels.config, '{}') || excluded.config, updated_at = now()
 """)
-_INBOUND = text("SELECT tenant_id, channel_name FROM realtime_channels WHERE config @> '{\"inbound\": true}'")
+_INBOUND = text("""
+    SELECT tenant_id, channel_name, config -> 'inbound_types' AS types
+    FROM realtime_channels WHERE config @> '{"inbound": true}'
+""")
 _DESCRIBED = text("""
-    SELECT title, coalesce(config @> '{"inbound": true}', false) AS inbound
+    SELECT title, coalesce(config @> '{"inbound": true}', false) AS inbound, config -> 'inbound_types' AS types
     FROM realtime_channels WHERE tenant_id = :tenant AND channel_name = :name
 """)
+
+Inbound = tuple[str, ...]
+"""Types of events, or prefixes followed by `*`."""
+EVERY_TYPE: Inbound = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,26 +80,38 @@ class ChannelRepository:
         async with self._database.single() as connection:
             await connection.execute(_SET_TITLE, {**_row(tenant, channel), "title": title})
 
-    async def set_inbound(self, tenant: uuid.UUID, channel: ChannelName, on: bool) -> None:
-        """Say whether a channel stays attached for what others publish on it, making it where it is new."""
-        async with self._database.single() as connection:
-            await connection.execute(_SET_INBOUND, {**_row(tenant, channel), "on": on})
+    async def set_inbound(self, tenant: uuid.UUID, channel: ChannelName, inbound: Inbound | None) -> None:
+        """Say whether a channel stays attached for what others publish on it, making it where it is new.
 
-    async def inbound(self) -> set[tuple[uuid.UUID, ChannelName]]:
-        """The channels of all tenants that stay attached."""
+        Args:
+            tenant: whose channel.
+            channel: which.
+            inbound: the types to accept from clients that nobody vouches for; None to close it.
+        """
+        values = {"on": inbound is not None, "types": None if inbound is None else json.dumps(inbound)}
+        async with self._database.single() as connection:
+            await connection.execute(_SET_INBOUND, {**_row(tenant, channel), **values})
+
+    async def inbound(self) -> dict[tuple[uuid.UUID, ChannelName], Inbound]:
+        """The channels of all tenants that stay attached, with the types that each accepts from unknown clients."""
         async with self._database.single() as connection:
             rows = (await connection.execute(_INBOUND)).all()
-        return {(row.tenant_id, ChannelName.stored(row.channel_name)) for row in rows}
+        return {(row.tenant_id, ChannelName.stored(row.channel_name)): _types(row.types) for row in rows}
 
     async def title(self, tenant: uuid.UUID, channel: ChannelName) -> str | None:
         """A channel's title, or None."""
         return (await self.described(tenant, channel))[0]
 
-    async def described(self, tenant: uuid.UUID, channel: ChannelName) -> tuple[str | None, bool]:
-        """A channel's title, or None, and whether it stays attached."""
+    async def described(self, tenant: uuid.UUID, channel: ChannelName) -> tuple[str | None, Inbound | None]:
+        """A channel's title, or None, and what `set_inbound` said."""
         async with self._database.single() as connection:
             row = (await connection.execute(_DESCRIBED, {"tenant": tenant, "name": str(channel)})).first()
-        return (row.title, row.inbound) if row else (None, False)
+        return (row.title, _types(row.types) if row.inbound else None) if row else (None, None)
+
+
+def _types(stored: object) -> Inbound:
+    """Types as stored; a channel that was opened before release 0211, or in SQL by hand, accepts all."""
+    return tuple(map(str, stored)) if isinstance(stored, list) else EVERY_TYPE
 
 
 def _row(tenant: uuid.UUID, channel: ChannelName) -> dict[str, object]:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
+from realtime_ui.core.emitters import UNKNOWN
 from realtime_ui.core.messages import Head, Message, row_tag
 from realtime_ui.core.payloads import MAX_STORED_BYTES, read_stored
 from realtime_ui.core.position import Position
@@ -37,20 +38,20 @@ _READ = """
         SELECT c.id, h.epoch FROM realtime_channels c JOIN realtime_channel_heads h ON h.channel_id = c.id
         WHERE c.tenant_id = :tenant AND c.channel_name = :name
     ), page AS (
-        (SELECT e.channel_id, e.seq, e.event_id, e.event_type, e.published_at, d.text, octet_length(d.text) AS bytes,
-                {sent}::bigint AS total, 1 AS rows
+        (SELECT e.channel_id, e.seq, e.event_id, e.event_type, e.published_at, e.emitted_by, d.text,
+                octet_length(d.text) AS bytes, {sent}::bigint AS total, 1 AS rows
          FROM realtime_events_log e CROSS JOIN LATERAL (SELECT e.event_data::text AS text OFFSET 0) d
          WHERE e.channel_id = (SELECT id FROM spot) AND e.seq > :after AND e.seq < :before
          ORDER BY e.seq {direction} LIMIT 1)
         UNION ALL
-        SELECT e.channel_id, e.seq, e.event_id, e.event_type, e.published_at, d.text, octet_length(d.text),
-               page.total + {sent}, page.rows + 1
+        SELECT e.channel_id, e.seq, e.event_id, e.event_type, e.published_at, e.emitted_by, d.text,
+               octet_length(d.text), page.total + {sent}, page.rows + 1
         FROM page JOIN realtime_events_log e ON e.channel_id = page.channel_id AND e.seq = page.seq {step} 1
         CROSS JOIN LATERAL (SELECT e.event_data::text AS text OFFSET 0) d
         WHERE e.seq > :after AND e.seq < :before AND page.rows < :limit
           AND page.total + {sent} <= :max_bytes
     )
-    SELECT page.seq, page.event_id, page.event_type, page.published_at, page.bytes,
+    SELECT page.seq, page.event_id, page.event_type, page.published_at, page.emitted_by, page.bytes,
            CASE WHEN page.bytes <= :largest THEN page.text END AS data, spot.epoch
     FROM page CROSS JOIN spot ORDER BY page.seq
 """
@@ -273,5 +274,15 @@ class EventLog:
 
 def _message(tenant: uuid.UUID, channel: ChannelName, row: Any) -> Message:
     data, unreadable = read_stored(row.data, row.bytes)
-    stamp = to_ms(row.published_at)
-    return Message(tenant, channel, row.seq, str(row.epoch), row.event_id, row.event_type, data, stamp, unreadable)
+    return Message(
+        tenant,
+        channel,
+        row.seq,
+        str(row.epoch),
+        row.event_id,
+        row.event_type,
+        data,
+        to_ms(row.published_at),
+        unreadable,
+        row.emitted_by or UNKNOWN,
+    )

@@ -306,6 +306,16 @@ def _answer(caller: _Caller, rows: Sequence[Any]) -> None:
             _fail(caller, error)
             return
         stamp = to_ms(row.published_at)
-        message = Message(event.tenant, channel, row.seq, str(row.epoch), event.id, event.type, event.payload, stamp)
+        message = Message(
+            event.tenant,
+            channel,
+            row.seq,
+            str(row.epoch),
+            event.id,
+            event.type,
+            event.payload,
+            stamp,
+            emitted_by=event.emitted_by,
+        )
         stored.append(Stored(message, row.verdict == "duplicate"))
     caller.done.set_result(stored)

@@ -3,21 +3,25 @@
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from realtime_ui.core.principals import ApiKey, Person, Role, Scope
 from realtime_ui.persistence.database import Database
 
-_PERSON_BY_TOKEN = text("""
-    SELECT s.id AS session_id, p.id, p.name, p.email, m.role, t.id AS tenant, t.name AS tenant_name,
+_PERSON = """
+    SELECT {session} AS session_id, p.id, p.name, p.email, m.role, t.id AS tenant, t.name AS tenant_name,
            t.id = (SELECT o.id FROM tenants o WHERE :operator IN ('', o.name) ORDER BY o.created_at, o.id LIMIT 1)
            AS operator_tenant
-    FROM sign_in_sessions s
-    JOIN people p ON p.id = s.person_id
-    JOIN memberships m ON m.person_id = p.id AND m.tenant_id = s.tenant_id
-    JOIN tenants t ON t.id = s.tenant_id
-    WHERE s.token_hash = :hash AND s.expires_at > now()
-""")
+    FROM people p JOIN memberships m ON m.person_id = p.id JOIN tenants t ON t.id = m.tenant_id {rest}
+"""
+_PERSON_BY_TOKEN = text(
+    _PERSON.format(
+        session="s.id",
+        rest="JOIN sign_in_sessions s ON s.person_id = p.id AND s.tenant_id = t.id"
+        " WHERE s.token_hash = :hash AND s.expires_at > now()",
+    )
+)
+_PERSON_BY_ID = text(_PERSON.format(session="p.id", rest="WHERE p.id = :id AND t.id = :tenant"))
 _CREDENTIALS = text("""
     SELECT p.id, p.password_hash, m.tenant_id FROM people p JOIN memberships m ON m.person_id = p.id
     WHERE p.email = :email ORDER BY m.created_at LIMIT 1
@@ -30,6 +34,9 @@ _ADD_KEY = text(
     "INSERT INTO api_keys (id, tenant_id, name, secret_hash, scopes) VALUES (:id, :tenant, :name, :hash, :scopes)"
 )
 _KEY_BY_HASH = text("SELECT id, tenant_id, name, scopes FROM api_keys WHERE secret_hash = :hash AND revoked_at IS NULL")
+_KEY_BY_ID = text(
+    "SELECT id, tenant_id, name, scopes FROM api_keys WHERE id = :id AND tenant_id = :tenant AND revoked_at IS NULL"
+)
 _ADD_TENANT = text("INSERT INTO tenants (id, name) VALUES (:id, :name)")
 _ADD_PERSON = text("INSERT INTO people (id, email, name, password_hash) VALUES (:id, :email, :name, :hash)")
 _JOIN = text("INSERT INTO memberships (tenant_id, person_id, role) VALUES (:tenant, :person, :role)")
@@ -100,9 +107,15 @@ class PeopleRepository:
 
     async def person_by_token(self, token_hash: str) -> Person | None:
         """Who a cookie's token belongs to, while the session lasts and the membership stands."""
+        return await self._person(_PERSON_BY_TOKEN, hash=token_hash)
+
+    async def person_by_id(self, tenant: uuid.UUID, person: uuid.UUID) -> Person | None:
+        """A tenant's person, whether signed in or not; their own id stands for that of the session."""
+        return await self._person(_PERSON_BY_ID, tenant=tenant, id=person)
+
+    async def _person(self, query: TextClause, **values: object) -> Person | None:
         async with self._database.single() as connection:
-            values = {"hash": token_hash, "operator": self._operator_tenant}
-            row = (await connection.execute(_PERSON_BY_TOKEN, values)).first()
+            row = (await connection.execute(query, {**values, "operator": self._operator_tenant})).first()
         if row is None:
             return None
         return Person(
@@ -126,6 +139,13 @@ class PeopleRepository:
 
     async def key_by_hash(self, secret_hash: str) -> ApiKey | None:
         """The key with that secret, unless revoked."""
+        return await self._key(_KEY_BY_HASH, hash=secret_hash)
+
+    async def key_by_id(self, tenant: uuid.UUID, key: uuid.UUID) -> ApiKey | None:
+        """A tenant's key, unless revoked."""
+        return await self._key(_KEY_BY_ID, tenant=tenant, id=key)
+
+    async def _key(self, query: TextClause, **values: object) -> ApiKey | None:
         async with self._database.single() as connection:
-            row = (await connection.execute(_KEY_BY_HASH, {"hash": secret_hash})).first()
+            row = (await connection.execute(query, values)).first()
         return None if row is None else ApiKey(row.id, row.tenant_id, row.name, frozenset(map(Scope, row.scopes)))

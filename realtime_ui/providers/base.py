@@ -36,7 +36,8 @@ class WireMessage:
     """A message as it travels.
 
     `data` is the bare payload; `headers` are strings beside it (seq, epoch, signature), which a foreign
-    client need not know. `timestamp` is ms since the Unix epoch.
+    client need not know. `timestamp` is ms since the Unix epoch. `client_id` is who the provider says sent it;
+    `by_client` that it was a client without the account's own key, though the provider need not say which one.
     """
 
     id: str
@@ -45,6 +46,7 @@ class WireMessage:
     timestamp: int
     client_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    by_client: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,4 +92,5 @@ def from_event(name: str, data: Json, user_id: str = "") -> WireMessage:
         )
     except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         now = round(time.time() * 1000)
-        return WireMessage(uuid.uuid4().hex, name.removeprefix(CLIENT_EVENT), data, now, user_id)
+        by_client = name.startswith(CLIENT_EVENT)
+        return WireMessage(uuid.uuid4().hex, name.removeprefix(CLIENT_EVENT), data, now, user_id, by_client=by_client)

@@ -345,4 +345,9 @@ async def test_a_channel_is_opened_for_others_and_closed_again(http: httpx.Async
     assert (await http.put(address, json={"title": None}, headers=key)).json()["inbound"] is True
     closed = (await http.put(address, json={"inbound": False}, headers=key)).json()
     assert (closed["title"], closed["inbound"]) == (None, False)
-    problem(await http.put(address, json={"inbound": "perhaps"}, headers=key), 422, "inbound")
+    types = ["project.noted", "session.*"]
+    for wanted in (types, True, types):
+        assert (await http.put(address, json={"inbound": wanted}, headers=key)).json()["inbound"] == wanted
+    assert (await http.put(address, json={"inbound": []}, headers=key)).json()["inbound"] is False
+    for senseless in ("perhaps", ["Noted"], ["project.*.x"], [7], ["a.b"] * 51, None):
+        problem(await http.put(address, json={"inbound": senseless}, headers=key), 422, "inbound")

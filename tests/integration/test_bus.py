@@ -277,7 +277,7 @@ async def test_admins_and_emitting_keys_emit_anything_in_their_tenant(runtime: R
         await runtime.bus.emit_many_as(READER, [event])
     async with runtime.database.single() as connection:
         rows = await connection.execute(sa.text("SELECT emitted_by FROM realtime_events_log ORDER BY seq"))
-        assert list(rows.scalars()) == [ADMIN.label, BOT.label]
+        assert list(rows.scalars()) == [ADMIN.stamp, BOT.stamp]
 
 
 async def stored_rows(runtime: Runtime) -> int:

@@ -11,6 +11,7 @@ from socketio import AsyncServer
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.events.wire import wire_channel
+from realtime_ui.persistence.channels import EVERY_TYPE
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.leases import LEASE_S, Lease
 from realtime_ui.providers import factory
@@ -93,7 +94,7 @@ async def on_pusher() -> AsyncIterator[tuple[dict[str, object], Callable[[int], 
     async with PusherServer() as server:
 
         def publish(number: int) -> None:
-            server.channels.tell(to_pusher(wire_channel(*KEY)), "client-project.updated", {"n": number})
+            server.channels.tell(to_pusher(wire_channel(*KEY)), "project.updated", {"n": number})
 
         app = {"pusher_app_id": server.app_id, "pusher_key": server.key, "pusher_secret": server.secret}
         yield {**app, "pusher_host": f"127.0.0.1:{server.port}", "pusher_tls": False}, publish
@@ -132,14 +133,14 @@ async def test_an_inbound_channel_is_recorded_when_nobody_watches_and_others_are
     def listeners() -> int:
         return len(page._network.subscribers[name])
 
-    await one.channels.set_inbound(TENANT, CHANNEL, True)
-    assert await one.channels.inbound() == {KEY}
+    await one.channels.set_inbound(TENANT, CHANNEL, EVERY_TYPE)
+    assert await one.channels.inbound() == {KEY: EVERY_TYPE}
     await until(lambda: listeners() == 2)
     await page.publish(name, WireMessage("theirs", "project.updated", {"n": 1}, 1, "page"))
     async with asyncio.timeout(60):
         while not await one.log.read(TENANT, CHANNEL, limit=10):
             await asyncio.sleep(0.02)
-    await other.channels.set_inbound(TENANT, CHANNEL, False)
+    await other.channels.set_inbound(TENANT, CHANNEL, None)
     await until(lambda: listeners() == 0)
 
 

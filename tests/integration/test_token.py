@@ -11,12 +11,17 @@ import pytest
 import uvicorn
 from socketio import AsyncServer
 
+from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.gate import COOKIE
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.policy import Action, reach
 from realtime_ui.api.app import create_api
+from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.messages import Message
 from realtime_ui.core.principals import TENANT_SCOPES, ApiKey, Person, Role, Scope
+from realtime_ui.persistence.accounts import AccountRepository
+from realtime_ui.persistence.channels import EVERY_TYPE
 from realtime_ui.providers.pusher_names import to_pusher
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
@@ -28,6 +33,7 @@ from tests.doubles.ably import AblyServer
 from tests.doubles.pusher import PusherServer
 from tests.integration.test_api import make_key, problem
 from tests.people import have_person, tenants
+from tests.waiting import until
 
 PASSWORD = "a long enough password"
 ADDRESS = "/api/realtime/token"
@@ -50,9 +56,9 @@ class Stage:
         assert person is not None
         return f"{COOKIE}={token}", person
 
-    async def open_inbound(self, tenant: uuid.UUID, channel: ChannelName) -> None:
+    async def open_inbound(self, tenant: uuid.UUID, channel: ChannelName, *types: str) -> None:
         """Let others publish on a channel, and wait until the worker hears it."""
-        await self.runtime.channels.set_inbound(tenant, channel, True)
+        await self.runtime.channels.set_inbound(tenant, channel, types or EVERY_TYPE)
         async with asyncio.timeout(60):
             while not (found := self.runtime.hub._watched.get((tenant, channel))) or not found.attached:
                 await asyncio.sleep(0.02)
@@ -147,11 +153,14 @@ async def test_a_react_page_with_ablys_hooks_needs_nothing_but_the_address(on_ab
     async with asyncio.timeout(60):
         while True:
             rows = await stage.runtime.log.read(person.tenant, channel, limit=1_000)
-            if {"from page", "foreign.message"} <= {each.data.get("text") or each.type for each in rows}:
+            if [each.type for each in rows].count("foreign.message") == 2:
                 break
             await asyncio.sleep(0.05)
-    assert [each.type for each in rows if "text" in each.data] == ["project.noted"]
-    assert [each.data for each in rows if each.type == "foreign.message"] == [{"name": "Hello", "data": "plain"}]
+    noted, hello = (each for each in rows if each.type == "foreign.message")
+    assert noted.data == {"name": "project.noted", "data": {"text": "from page"}}, "which a member may not emit here"
+    assert hello.data == {"name": "Hello", "data": "plain"}
+    assert {each.row()["emitted_by"]["kind"] for each in (noted, hello)} == {"person"}
+    assert {each.emitted_by for each in (noted, hello)} == {person.stamp}
 
 
 async def test_a_page_with_pusher_js_hears_its_own_tenants_channels(on_pusher: tuple[Stage, PusherServer]) -> None:
@@ -162,7 +171,7 @@ async def test_a_page_with_pusher_js_hears_its_own_tenants_channels(on_pusher: t
     own = to_pusher(f"{person.tenant}:project:abc123")
     other = to_pusher(f"{uuid.uuid4()}:project:abc123")
     channel = ChannelName.parse("project:abc123")
-    await stage.open_inbound(person.tenant, channel)
+    await stage.open_inbound(person.tenant, channel, "project.noted")
     arguments = (str(server.port), server.key, f"{stage.url}{ADDRESS}", pages["Authorization"], own, other)
     page = asyncio.create_task(vendor.run("pusher_checks.mjs", "granted", *arguments))
     while not page.done():
@@ -176,6 +185,61 @@ async def test_a_page_with_pusher_js_hears_its_own_tenants_channels(on_pusher: t
                 break
             await asyncio.sleep(0.05)
     assert [each.data for each in rows if each.type == "project.noted"] == [{"from": "page"}]
+
+
+async def test_on_ably_a_revoked_sender_is_recorded_no_more(on_ably: tuple[Stage, AblyServer]) -> None:
+    """Though its token lasts on; what an emitting key publishes is accepted under its own name until then."""
+    stage, server = on_ably
+    channel = ChannelName.parse("project:abc123")
+    header = (await make_key(stage.runtime, Scope.TOKEN, Scope.EMIT))["Authorization"]
+    bot = await stage.runtime.gate.by_headers(header, None)
+    assert isinstance(bot, ApiKey)
+    await stage.open_inbound(bot.tenant, channel)
+
+    def publish(number: int) -> None:
+        told = {"name": "project.noted", "data": f'{{"n": {number}}}', "encoding": "json"}
+        stamped = {**told, "clientId": f"{bot.tenant}:{bot.label}"}  # as Ably stamps the token's
+        server.channel(f"{bot.tenant}:{channel}").publish([stamped], f"theirs-{number}", "")
+
+    async def rows() -> list[Message]:
+        return await stage.runtime.log.read(bot.tenant, channel, limit=100)
+
+    publish(1)
+    async with asyncio.timeout(60):
+        while not await rows():
+            await asyncio.sleep(0.02)
+    [first] = await rows()
+    assert (first.type, first.row()["emitted_by"]) == ("project.noted", {"kind": "key", "name": bot.name})
+    refused = metrics.total(metrics.FOREIGN_MESSAGES, "refused")
+    await Accounts(AccountRepository(stage.runtime.database)).revoke_key(str(bot.id))
+    number = 1
+    async with asyncio.timeout(60):
+        while metrics.total(metrics.FOREIGN_MESSAGES, "refused") == refused:
+            number += 1
+            publish(number)
+            await asyncio.sleep(0.2)
+    recorded = len(await rows())
+    publish(number + 1)
+    await until(lambda: metrics.total(metrics.FOREIGN_MESSAGES, "refused") >= refused + 2)
+    assert len(await rows()) == recorded
+
+
+async def test_on_pusher_a_channel_accepts_the_types_that_it_is_open_for(on_pusher: tuple[Stage, PusherServer]) -> None:
+    """Of client events, whose senders Pusher does not vouch for; a backend's events are accepted as they are."""
+    stage, server = on_pusher
+    _, person = await stage.cookie()
+    channel = ChannelName.parse("project:abc123")
+    await stage.open_inbound(person.tenant, channel, "project.noted")
+    await until(lambda: stage.runtime._inbound.accepts(person.tenant, channel, "project.noted"))
+    name = to_pusher(f"{person.tenant}:{channel}")
+    for event in ("client-project.noted", "client-project.updated", "project.updated"):
+        server.channels.tell(name, event, {"author": {"name": "Ada"}})
+    async with asyncio.timeout(60):
+        while len(rows := await stage.runtime.log.read(person.tenant, channel, limit=100)) < 3:
+            await asyncio.sleep(0.02)
+    assert [each.type for each in rows] == ["project.noted", "foreign.message", "project.updated"]
+    assert rows[1].data == {"name": "project.updated", "data": {"author": {"name": "Ada"}}}
+    assert {each.row()["emitted_by"]["kind"] for each in rows} == {"foreign"}
 
 
 async def test_who_may_not_is_refused(on_pusher: tuple[Stage, PusherServer]) -> None:

@@ -92,6 +92,13 @@ def test_an_unreadable_message_says_so_in_place_of_its_data() -> None:
     """A readable one has no such member."""
     channel = ChannelName.parse("project:x")
     row = Message(TENANT, channel, 1, "epoch", "id", "project.updated", {"a": 1}, 2).row()
-    assert row == {"seq": 1, "id": "id", "type": "project.updated", "data": {"a": 1}, "timestamp": 2}
+    assert row == {
+        "seq": 1,
+        "id": "id",
+        "type": "project.updated",
+        "data": {"a": 1},
+        "timestamp": 2,
+        "emitted_by": None,
+    }
     hidden = Message(TENANT, channel, 1, "epoch", "id", "project.updated", {}, 2, Unreadable(1_520, "depth"))
     assert hidden.row() == {**row, "data": None, "unreadable": {"bytes": 1_520, "reason": "depth"}}

@@ -23,6 +23,30 @@ def test_a_message_comes_back_as_it_was_sent() -> None:
     assert signer.from_wire(NAME, signer.to_wire(MESSAGE, "worker-1")) == MESSAGE
 
 
+def test_who_emitted_travels_with_a_message_and_nobody_can_change_it() -> None:
+    """A changed name makes it unknown; the message itself stays ours."""
+    signer = Signer("secret")
+    fleeting = Ephemeral(TENANT, CHANNEL, "id-1", "session.message.delta", {"index": 0}, 1_700_000_000_000)
+    for bare in (MESSAGE, fleeting):
+        sent = dataclasses.replace(bare, emitted_by="key:8c1f billing-bot")
+        wire = signer.to_wire(sent, "worker-1")
+        assert signer.from_wire(NAME, wire) == sent
+        for change in ({"by": "person:7 Ada"}, {"by_signature": "0" * 64}, {"by_signature": "ä"}):
+            forged = dataclasses.replace(wire, headers={**wire.headers, **change})
+            assert signer.from_wire(NAME, forged) == bare
+        other = signer.to_wire(dataclasses.replace(sent, id="id-2"), "worker-1")
+        moved = {**wire.headers, "by": other.headers["by"], "by_signature": other.headers["by_signature"]}
+        assert signer.from_wire(NAME, dataclasses.replace(wire, headers=moved)) == bare
+
+
+def test_workers_of_before_know_a_message_by_its_signature_alone() -> None:
+    """And theirs are known here, without an emitter."""
+    signer = Signer("secret")
+    wire = signer.to_wire(dataclasses.replace(MESSAGE, emitted_by="key:8c1f bot"), "worker-1")
+    old = {name: value for name, value in wire.headers.items() if not name.startswith("by")}
+    assert signer.from_wire(NAME, dataclasses.replace(wire, headers=old)) == MESSAGE
+
+
 def test_the_payload_travels_bare() -> None:
     """A foreign client finds the payload as data, and the rest beside it."""
     assert Signer("secret").to_wire(MESSAGE, "worker-1").data == MESSAGE.data

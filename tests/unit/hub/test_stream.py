@@ -282,6 +282,7 @@ async def test_a_message_is_unnamed_or_named_by_its_type() -> None:
                 "type": "project.updated",
                 "data": {"n": 1},
                 "timestamp": 1,
+                "emitted_by": None,
             }
         ]
         await stage.end()
@@ -344,7 +345,14 @@ async def test_an_ephemeral_message_has_no_id() -> None:
     assert b"id:" not in piece.split(b"data:")[0]
     stage.client.read(piece)
     assert stage.client.events == [
-        {"channel": "session:b", "id": "e1", "type": "session.typing", "data": {"on": True}, "timestamp": 5}
+        {
+            "channel": "session:b",
+            "id": "e1",
+            "type": "session.typing",
+            "data": {"on": True},
+            "timestamp": 5,
+            "emitted_by": None,
+        }
     ]
     assert stage.client.id == before
     await stage.end()
