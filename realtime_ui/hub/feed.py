@@ -246,7 +246,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         whose = f"{person.tenant}/{person.id}"
         return {"ok": True, "person": whose, "name": person.name, "max_post_bytes": MAX_POST_BYTES}
 
-    async def on_too_deep(self, sid: str) -> Json:
+    async def on_too_deep(self, sid: str, data: object = None) -> Json:
         """Answer a packet that was nested too deeply to be read; see `hub/packets.py`."""
         return {"ok": False, "error": too_deep("payload").problem()}
 

@@ -63,7 +63,7 @@ async def test_a_stream_gets_what_was_and_what_comes_on_all_its_channels(app: Ap
         assert heard.seqs(one_name) == [4, 5, 6, 7, 8]
         assert heard.seqs(two_name) == [1, 2, 3]
         first = heard.data[0]
-        assert set(first) == {"channel", "seq", "epoch", "id", "type", "data", "timestamp"}
+        assert set(first) == {"channel", "seq", "epoch", "id", "type", "data", "timestamp", "emitted_by"}
         assert (first["type"], first["data"]) == ("project.updated", {"projectId": one, "n": 3})
         assert {event.event for event in heard.events} == {"message"}
 
