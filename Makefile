@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test test-long lint e2e swap unit integration chaos-short bench chaos soak clean
+.PHONY: help run dev demo test test-long lint e2e swap unit integration chaos-short bench chaos failover soak clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -63,6 +63,9 @@ bench: $(VENV)/.test browser  ## Measure against the contenders
 
 chaos: $(VENV)/.test browser  ## Kill, freeze and cut everything for 20 minutes (CHAOS_SECONDS, CHAOS_SEED)
 	$(BIN)/python -m tests.chaos
+
+failover: $(VENV)/.test browser  ## Switch between two PostgreSQL, with loss and without, under traffic
+	$(BIN)/python -m tests.chaos.failover
 
 soak: $(VENV)/.test  ## Open and close 200 tabs for 30 minutes (SOAK_SECONDS, SOAK_TABS)
 	$(BIN)/python -m tests.chaos.soak

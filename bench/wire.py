@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -164,6 +164,12 @@ class NoLog:
     async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
         """Never."""
         return False
+
+    connections_lost = 0
+
+    async def differing(self, asked: Mapping[ChannelKey, tuple[int, Sequence[str]]]) -> Mapping[ChannelKey, int]:
+        """None."""
+        return {}
 
     async def read(self, tenant: uuid.UUID, channel: ChannelName, *, after: int, limit: int, max_bytes: int) -> Any:
         """Nothing."""

@@ -154,7 +154,9 @@ class EventStream:
 
     Each message is `{channel, seq, epoch, id, type, data, timestamp}`, once and in its channel's order, whatever
     connections and servers it takes. An ephemeral message has no seq. `{type: "gap", channel, first, last}` says
-    which messages the log no longer had, `{type: "reset", channel, after}` that the channel counts anew.
+    which messages the log no longer had. `{type: "reset", channel, after}` says that the log is not the one that was
+    followed so far: it went back in a failover, or was restored. What came before is void; messages follow from
+    `after` on, and `history` has those up to it.
 
     Attributes:
         cursor: where the last message stands; kept somewhere, a later stream goes on from it.

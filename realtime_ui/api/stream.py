@@ -69,8 +69,9 @@ async def stream(
     """Messages as `data: {channel, seq, epoch, id, type, data, timestamp}`, each with an `id` to resume from.
 
     Besides, `data: {"type":"heartbeat","timestamp":…}` at the channels' interval; `{"type":"gap",channel,first,last}`
-    where messages are no longer kept; `{"type":"reset",channel,after}` where the log counts in another epoch. A
-    stream ends after some minutes; EventSource comes back by itself and misses nothing.
+    where messages are no longer kept; `{"type":"reset",channel,after}` where the log is not the one that was
+    followed so far (it went back in a failover, or was restored): what came before is void, and messages follow from
+    `after` on. A stream ends after some minutes; EventSource comes back by itself and misses nothing.
     """
     runtime = current()
     streams = runtime.streams

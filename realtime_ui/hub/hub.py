@@ -46,6 +46,15 @@ class Log(LogReader, Protocol):
         """Begin a new epoch, where the log contradicts a position; see `EventLog.begin_epoch`."""
         ...
 
+    @property
+    def connections_lost(self) -> int:
+        """How many connections to it broke so far."""
+        ...
+
+    async def differing(self, asked: Mapping[ChannelKey, tuple[int, Sequence[str]]]) -> Mapping[ChannelKey, int]:
+        """The first seq of each channel where it has another row than the tags say."""
+        ...
+
 
 class RealtimeHub:
     """Orders and hands on. `start` and `stop` own the sweep and all reads.
@@ -87,6 +96,7 @@ class RealtimeHub:
         self._loss_sweep: asyncio.Task[None] | None = None
         self._lost_again = False
         self._diverged_at = -SAME_FAILOVER_S
+        self._connections_lost = 0
         self._stop_listening: Unsubscribe = lambda: None
 
     async def start(self) -> None:
@@ -324,6 +334,7 @@ class RealtimeHub:
         try:
             watched = {key: each for key, each in self._watched.items() if each.ready}
             await self._compare(watched)
+            await self._compare_thoroughly(watched)
             for each in watched.values():
                 waits = not each.attached and (each.attaching is None or each.attaching.done())
                 if waits and self._is_watched(each):
@@ -347,6 +358,24 @@ class RealtimeHub:
                     each.seen = max(each.seen, look.head.last)
                 self._read(each)
             elif self._is_watched(each) and each.behind_since is not None:  # a read failed, or is under way
+                self._read(each)
+
+    async def _compare_thoroughly(self, watched: Mapping[ChannelKey, Watched]) -> None:
+        """After connections broke, compare all rows whose tags are remembered, not only the last one of each channel.
+
+        Another server may have answered since, on which other rows stand below the last one: where the wire lost the
+        messages that contradict what was handed on, and brought the one that seems to follow on it.
+        """
+        lost = self._log.connections_lost
+        if lost == self._connections_lost:
+            return
+        known = {key: (each.epoch, each.known) for key, each in watched.items()}
+        found = await self._log.differing({key: rows for key, (_, rows) in known.items() if rows[1]})
+        self._connections_lost = lost
+        for key, seq in found.items():
+            each, (epoch, (first, tags)) = watched[key], known[key]
+            if self._is_watched(each) and each.epoch == epoch:
+                each.doubt(seq, tags[seq - first])
                 self._read(each)
 
     def _is_watched(self, watched: Watched) -> bool:

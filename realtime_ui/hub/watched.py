@@ -66,6 +66,15 @@ class Watched:
         """What is to be compared with the log: the last row handed on, or gathered, or one that is doubted."""
         return self.doubted or Position(self.epoch, self.last, self._tags[-1] if self._tags else "")
 
+    @property
+    def known(self) -> tuple[int, tuple[str, ...]]:
+        """The seq of the first row whose tag is remembered, and the tags from there up to `last`."""
+        return self.last - len(self._tags) + 1, tuple(self._tags)
+
+    def doubt(self, seq: int, tag: str) -> None:
+        """Hand nothing on until the log was asked about a row that was."""
+        self.doubted = Position(self.epoch, seq, tag)
+
     def begin_at(self, look: Look) -> bool:
         """Begin after the last row; False when what came meanwhile leaves a hole."""
         self._stand_at(look)

@@ -71,7 +71,9 @@ class Database:
                 "target_session_attrs": address.query.get("target_session_attrs", "read-write"),
             },
         )
-        event.listen(self._engine.sync_engine, "handle_error", _disconnect_from_read_only)
+        self.connections_lost = 0
+        """How many connections broke so far. Where the number has changed, another server may answer by now."""
+        event.listen(self._engine.sync_engine, "handle_error", self._on_error)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def close(self) -> None:
@@ -122,6 +124,12 @@ class Database:
                 with self._bounded(connection):
                     yield connection
 
+    def _on_error(self, context: ExceptionContext) -> None:
+        """Count broken connections, and have the engine drop all of them when a server turns out to be read-only."""
+        if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+            context.is_disconnect = True
+        self.connections_lost += bool(context.is_disconnect)
+
     @contextmanager
     def _bounded(self, connection: AsyncConnection) -> Iterator[None]:
         """Hang up on a server that does not answer, so that whoever waits gets an error in place of nothing.
@@ -133,12 +141,6 @@ class Database:
             yield
         finally:
             timer.cancel()
-
-
-def _disconnect_from_read_only(context: ExceptionContext) -> None:
-    """Have the engine drop all its connections when a server turns out to be read-only."""
-    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
-        context.is_disconnect = True
 
 
 def _hang_up(connection: AsyncConnection) -> None:

@@ -30,6 +30,17 @@ _LOOK = text("""
     JOIN realtime_channel_heads h ON h.channel_id = c.id
     LEFT JOIN realtime_events_log e ON e.channel_id = h.channel_id AND e.seq = coalesce(u.seq, h.last_seq)
 """)
+# The tags of consecutive rows stand one after another, 16 digits each.
+_DIFFERING = text("""
+    SELECT c.tenant_id, c.channel_name, min(e.seq) AS seq
+    FROM unnest(cast(:tenants AS uuid[]), cast(:names AS text[]), cast(:firsts AS bigint[]), cast(:tags AS text[]))
+        AS u (tenant, name, first, tags)
+    JOIN realtime_channels c ON c.tenant_id = u.tenant AND c.channel_name = u.name
+    JOIN realtime_events_log e
+        ON e.channel_id = c.id AND e.seq >= u.first AND e.seq < u.first + length(u.tags) / 16
+    WHERE realtime_row_tag(e.event_id, e.published_at) <> substr(u.tags, ((e.seq - u.first) * 16 + 1)::integer, 16)
+    GROUP BY c.tenant_id, c.channel_name
+""")
 _BEGIN_EPOCH = text("SELECT realtime_begin_epoch(:tenant, :name, cast(:epoch AS uuid), :seq, :tag)")
 # Row by row by its number, since seqs have no gaps: so the database reads no row beyond the page's last, whether that
 # is due to the limit or to the size. The channel as a scalar keeps the first row an index probe, however long the log.
@@ -186,6 +197,27 @@ class EventLog:
             )
             for row in rows
         }
+
+    @property
+    def connections_lost(self) -> int:
+        """How many connections to the database broke so far."""
+        return self._database.connections_lost
+
+    async def differing(self, asked: Mapping[ChannelKey, tuple[int, Sequence[str]]]) -> dict[ChannelKey, int]:
+        """The first seq of each channel where the log has another row; channels without one are left out.
+
+        Args:
+            asked: for each channel the seq of the first row to compare, and the tags of the rows from there on.
+        """
+        values = {
+            "tenants": [tenant for tenant, _ in asked],
+            "names": [str(name) for _, name in asked],
+            "firsts": [first for first, _ in asked.values()],
+            "tags": ["".join(tags) for _, tags in asked.values()],
+        }
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_DIFFERING, values)).all()
+        return {(row.tenant_id, ChannelName.stored(row.channel_name)): row.seq for row in rows}
 
     async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
         """Begin a new epoch where the log contradicts a position; False where it does not, or another epoch began.

@@ -80,5 +80,7 @@ class ChannelState(_Subscription, rx.State, mixin=True):
 
         That includes the `rewind` earlier messages and what came while the tab was away; after a page load it
         begins with them again, and a lost line may repeat or cost the last ones: go by `seq` where that matters.
+        After the log went back, in a failover that lost rows, it begins again in the same way, with another `epoch`
+        of the messages for those tabs that were there.
         A message whose stored payload is not shown has `data` {} and says why in `unreadable`.
         """

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from playwright.async_api import Page, expect
 
-from tests.ageing import let_go
+from tests.ageing import go_back, let_go
 from tests.app import App, command
 from tests.e2e.conftest import Open, unplug
 from tests.e2e.test_project_page import attached, events, post, project, seqs
@@ -104,3 +104,25 @@ async def test_a_page_over_a_restored_log_shows_just_that_log(app: App, open_pag
     await expect(page.locator("[data-seq='62']")).to_contain_text("risk → high")
     assert await seqs(page) == list(range(12, 64))
     assert await fields(page) == {"owner": "Ada", "risk": "high", "step": "4"}
+
+
+async def test_a_page_whose_log_went_back_shows_what_the_log_has_and_says_so(app: App, open_page: Open) -> None:
+    """As after a failover that lost the newest rows, with other events under their numbers; rows, and fields."""
+    identity = project()
+    await post(app, [change(identity, owner="Ada"), *events(identity, 14), change(identity, owner="Max")])
+    page = (await open_page(f"/projects/{identity}", "max@northwind.test")).page
+    await attached(page)
+    await expect(page.locator(".rt-fields")).to_contain_text("Max")
+    await expect(page.locator(".rt-restored")).to_have_count(0)
+    await go_back(app.database_url, f"project:{identity}", 15)
+    for step in (20, 21):
+        await post(app, [change(identity, step=step)])
+    await expect(page.locator(".rt-restored")).to_contain_text("went back to an earlier state")
+    await expect(page.locator("[data-seq='16']")).to_contain_text("20")
+    await expect(page.locator("[data-seq='17']")).to_contain_text("21")
+    assert await seqs(page) == list(range(1, 18))
+    await expect(page.locator(".rt-fields")).to_contain_text("Ada")
+    assert await fields(page) == {"owner": "Ada", "step": "21"}
+    await page.locator(".rt-restored button").click()
+    await expect(page.locator(".rt-restored")).to_have_count(0)
+    await expect(page.locator(".rt-dot")).to_have_text("Live")

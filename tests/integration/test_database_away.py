@@ -16,6 +16,7 @@ from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings
 from tests.conftest import no_sink
 from tests.postgres import OwnPostgres
+from tests.waiting import until
 
 TENANT = uuid.UUID(int=1)
 CHANNEL = ChannelName.parse("project:x")
@@ -52,12 +53,14 @@ async def test_a_restart_of_the_database_is_ridden_out(
     for name in ("RIDE_OUT_S", "ANSWER_WITHIN_S"):
         monkeypatch.setattr(group_writer, name, DEADLINE_S)  # a busy machine starts a database slowly
     await worker.bus.emit(*EVENT, id="before")
+    assert worker.log.connections_lost == 0
     await asyncio.to_thread(own_postgres.stop)
     waiting = asyncio.create_task(worker.bus.emit(*EVENT, id="meanwhile"))
     await asyncio.to_thread(own_postgres.start)
     async with asyncio.timeout(DEADLINE_S):
         receipt = await waiting
     assert [(place.seq, receipt.duplicate) for place in receipt.placements] == [(2, False)]
+    await until(lambda: worker.log.connections_lost)  # by which the hub knows that another server may answer
 
 
 async def test_while_the_database_stands_still_every_answer_is_bounded_and_then_all_goes_on(

@@ -275,6 +275,19 @@ async def test_a_log_that_went_back_begins_one_new_epoch(log: EventLog, database
     assert not await log.begin_epoch(TENANT, ChannelName.parse("project:unknown"), known[4])
 
 
+async def test_the_rows_that_differ_are_found_by_their_tags(log: EventLog, database_url: str) -> None:
+    """Of many channels at once, the first of each; what the log does not have any more differs from nothing."""
+    keys = [(TENANT, ChannelName.parse(f"project:{name}")) for name in "abc"]
+    rows = {key: [each.message for each in await log.append([entry(key[1]) for _ in range(6)])] for key in keys}
+    asked = {key: (2, [row.tag for row in rows[key][1:]]) for key in keys}
+    assert await log.differing(asked) == {}
+    for key, last in zip(keys, (4, 1, 3), strict=True):
+        await go_back(database_url, str(key[1]), last)
+    await log.append([*(entry(keys[0][1]) for _ in range(2)), *(entry(keys[1][1]) for _ in range(9))])
+    assert await log.differing(asked) == {keys[0]: 5, keys[1]: 2}
+    assert await log.differing({}) == {}
+
+
 async def test_a_position_that_nobody_can_compare_begins_no_epoch(log: EventLog, database: Database) -> None:
     """Its row is no longer kept, or its tag was never known."""
     rows = [item.message for item in await log.append([entry() for _ in range(5)])]

@@ -38,6 +38,7 @@ class Shelf:
         self.first = 1
         self.reads = 0
         self.stored = 0
+        self.connections_lost = 0
         self.away = False
 
     def append(self, count: int = 1) -> list[Message]:
@@ -55,6 +56,7 @@ class Shelf:
         """Go back, as a failover makes it: the newest messages are gone, and others will take their numbers."""
         del self.messages[max(0, len(self.messages) - count) :]
         self.stored += 1_000
+        self.connections_lost += 1
 
     async def look(self, asked: Mapping[ChannelKey, int | None]) -> dict[ChannelKey, Look]:
         """Where they stand."""
@@ -65,6 +67,17 @@ class Shelf:
         head = Head(self.epoch, self.first, self.messages[-1].seq)
         seq = asked[KEY] if asked[KEY] is not None else head.last
         return {KEY: Look(head, next((each.tag for each in self.messages if each.seq == seq), ""))}
+
+    async def differing(self, asked: Mapping[ChannelKey, tuple[int, Sequence[str]]]) -> dict[ChannelKey, int]:
+        """Where it has other rows."""
+        if self.away:
+            raise DatabaseUnavailable("away")
+        there = {message.seq: message.tag for message in self.messages}
+        found = {
+            key: [seq for seq, tag in enumerate(tags, first) if there.get(seq, tag) != tag]
+            for key, (first, tags) in asked.items()
+        }
+        return {key: seqs[0] for key, seqs in found.items() if seqs}
 
     async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
         """As the database does it."""
@@ -416,7 +429,6 @@ async def test_however_often_the_log_goes_back_every_reader_shows_the_log(steps:
                 stage.hub.deliver(stage.shelf.append(count))
             elif fate == "drop":
                 stage.shelf.append(count)
-                await stage.clock.advance(2.1)  # what the wire drops, the sweep brings, before the log goes back again
             else:
                 lost = stage.shelf.append(1) if fate == "lose and fail" else []
                 stage.shelf.lose(count)
@@ -454,6 +466,23 @@ async def test_another_message_with_a_known_number_is_looked_into_at_once() -> N
         stage.hub.deliver(stage.shelf.append(4))
         await stage.clock.advance(0.1)
         assert (stage.frames[-1].epoch, stage.frames[-1].messages) == ("e1'", ())
+
+
+async def test_a_message_that_seems_to_follow_on_a_lost_one_hides_nothing() -> None:
+    """The wire lost what would have contradicted, and the head's own row is right: after a break all are compared."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.hub.deliver(stage.shelf.append(5))
+        stage.shelf.lose(2)
+        stage.shelf.append(2)
+        stage.hub.deliver(stage.shelf.append())
+        await stage.clock.advance(0.1)
+        assert stage.seqs == [1, 2, 3, 4, 5, 6]
+        await stage.clock.advance(2.5)
+        assert (stage.frames[-1].epoch, stage.frames[-1].messages) == ("e1'", ())
+        stage.shelf.connections_lost += 1  # and where nothing differs, a break resets nobody
+        await stage.clock.advance(5)
+        assert [frame.epoch for frame in stage.frames if not frame.messages] == ["e1'"]
 
 
 async def test_a_late_message_of_the_past_resets_nobody() -> None:
