@@ -23,7 +23,7 @@ MAX_STORED_BYTES = 4 * MAX_PAYLOAD_BYTES
 the spaces that PostgreSQL puts after commas and colons."""
 
 _NUL_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-_EXPONENT = re.compile(r"\de[+-](\d+)")
+_EXPONENT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|\de[+-](\d+)', re.DOTALL)  # of numbers; strings are passed over
 _NO_BRACKETS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\[\]{}"]++', re.DOTALL)
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1, '"': 0}  # a quote is left over only from a string that never ends
 
@@ -81,7 +81,7 @@ def dumps(value: Json, *, field: str) -> str:
     if "\\u0000" in text and _NUL_ESCAPE.search(text):
         raise InvalidEvent(f"{field} holds a NUL character.", field=field, remedy="Remove it; text has no NUL.")
     if "e+" in text or "e-" in text:  # jsonb writes the digits of such a number out
-        size += sum(map(int, _EXPONENT.findall(text)))
+        size += sum(int(digits) for digits in _EXPONENT.findall(text) if digits)
     if size > MAX_PAYLOAD_BYTES:
         raise TooLarge(
             f"{field} is {size:,} bytes; {MAX_PAYLOAD_BYTES:,} is the limit.",

@@ -60,6 +60,13 @@ def test_numbers_count_with_the_digits_that_the_database_writes() -> None:
             dumps({"a": [number] * (MAX_PAYLOAD_BYTES // 100)}, field="payload")
 
 
+@pytest.mark.parametrize("text", ["5a1e-657910ab1234", "1e-" + "9" * 5_000, '\\"1e+999999', "\n1e+99999"])
+def test_text_that_looks_like_a_large_number_is_text(text: str) -> None:
+    """A UUID may, whose message was then refused as too large."""
+    payload = {text: text, "n": 1e20}
+    assert json.loads(dumps(payload, field="payload")) == payload
+
+
 @pytest.mark.parametrize("levels", [65, 260, 900, 5_000])
 def test_a_stored_payload_that_is_too_deep_is_unreadable(levels: int) -> None:
     """It is answered with its size in place of its content."""
