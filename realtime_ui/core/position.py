@@ -7,6 +7,7 @@ same epoch. Tags tell them apart (`Message.tag`).
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from realtime_ui.core.messages import Head
 
@@ -21,9 +22,18 @@ class Position:
         tag: the row's tag; "" where it is not known, as at a row that is no longer kept.
     """
 
+    EMPTY: ClassVar["Position"]
+
     epoch: str
     seq: int
     tag: str = ""
+
+    def continues_in(self, epoch: str) -> bool:
+        """Whether rows of an epoch may follow: it is the position's own, or the channel had no event yet."""
+        return epoch == self.epoch or self == Position.EMPTY
+
+
+Position.EMPTY = Position("", 0)
 
 
 class Follow(StrEnum):
@@ -54,10 +64,8 @@ def follow(position: Position | None, head: Head, tag: str) -> Follow:
     """
     if position is None:
         return Follow.FRESH
-    began_empty = position.epoch == "" and position.seq == 0  # it watched from before the channel's first event
-    if not began_empty:
-        if position.epoch != head.epoch:
-            return Follow.RESET
-        if position.seq > head.last or (position.tag and tag and position.tag != tag):
-            return Follow.DIVERGED
+    if not position.continues_in(head.epoch):
+        return Follow.RESET
+    if position.seq > head.last or (position.tag and tag and position.tag != tag):
+        return Follow.DIVERGED
     return Follow.RESUME if position.seq >= head.first - 1 else Follow.GAP

@@ -4,56 +4,30 @@ Messages come from this worker's bridge and from the provider, possibly doubled,
 waits a moment for a straggler and is then read from the log; a sweep compares every watched channel with the
 log, so that a loss makes a feed slower, never wrong.
 
-The log itself may go back: a standby is promoted that lacked the newest rows, and other events take their numbers.
-What a hub has handed on came from the log, so where the log contradicts it, the hub begins a new epoch there, for
-all workers, and every reader begins anew.
+How a channel gets back in step with the log, and what happens where the log went back, is `hub/catch_up.py`.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
-from realtime_ui.core.messages import Ephemeral, Head, Message
-from realtime_ui.core.position import Follow, Position, follow
+from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.events.wire import Notice, Signer, parse_wire_channel, wire_channel
-from realtime_ui.hub.subscribe import LogReader
+from realtime_ui.hub.catch_up import CatchUp, Log
 from realtime_ui.hub.watched import Frame, Sink, Watched
 from realtime_ui.persistence.event_log import ChannelKey, Look
 from realtime_ui.providers.base import RealtimeProvider, Unsubscribe, WireMessage
 
 logger = logging.getLogger(__name__)
 
-PAGE = 500
-PAGE_BYTES = 256_000
 ATTACH_PATIENCE_S = 0.25
 """How long whoever watches waits for the wire, in s; then rows come from the log until it is there."""
-
-
-SAME_FAILOVER_S = 60.0
-
-
-class Log(LogReader, Protocol):
-    """What the hub needs of the log."""
-
-    async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
-        """Begin a new epoch, where the log contradicts a position; see `EventLog.begin_epoch`."""
-        ...
-
-    @property
-    def connections_lost(self) -> int:
-        """How many connections to it broke so far."""
-        ...
-
-    async def differing(self, asked: Mapping[ChannelKey, tuple[int, Sequence[str]]]) -> Mapping[ChannelKey, int]:
-        """The first seq of each channel where it has another row than the tags say."""
-        ...
 
 
 class RealtimeHub:
@@ -88,15 +62,13 @@ class RealtimeHub:
         self._clock = clock
         self._record_foreign = record_foreign
         self._frame_window_s = frame_window_s
-        self._gap_wait_s = gap_wait_s
         self._sweep_interval_s = sweep_interval_s
         self._watched: dict[ChannelKey, Watched] = {}
         self._locks: WeakValueDictionary[ChannelKey, asyncio.Lock] = WeakValueDictionary()
         self._sweeper: asyncio.Task[None] | None = None
         self._loss_sweep: asyncio.Task[None] | None = None
         self._lost_again = False
-        self._diverged_at = -SAME_FAILOVER_S
-        self._connections_lost = 0
+        self._catch_up = CatchUp(log, clock, self._flush, self._hand_on, self._is_watched, wait_s=gap_wait_s)
         self._stop_listening: Unsubscribe = lambda: None
 
     async def start(self) -> None:
@@ -153,7 +125,7 @@ class RealtimeHub:
         """Compare a channel with the log now, where it is watched, and wait for what follows from it."""
         watched = self._watched.get(key)
         if watched is not None and watched.ready:
-            self._read(watched)
+            self._catch_up.request(watched)
             assert watched.reading is not None
             await asyncio.wait({watched.reading})
 
@@ -167,7 +139,7 @@ class RealtimeHub:
             if isinstance(message, Ephemeral):
                 watched.accept_ephemeral(message)
             elif not watched.accept(message):
-                self._read(watched)
+                self._catch_up.request(watched)
             touched[watched.key] = watched
         for watched in touched.values():
             self._flush(watched)
@@ -179,7 +151,7 @@ class RealtimeHub:
         elif isinstance(message, Notice):
             watched = self._watched.get((message.tenant, message.channel))
             if watched and not watched.expect(message.seq, message.epoch):
-                self._read(watched)
+                self._catch_up.request(watched)
         else:
             self.deliver([message])
 
@@ -198,9 +170,9 @@ class RealtimeHub:
             await asyncio.wait({watched.attaching}, timeout=ATTACH_PATIENCE_S)
             attached = watched.attached
             if not watched.begin_at((await self._log.look({key: None})).get(key, Look.EMPTY)):
-                self._read(watched)
+                self._catch_up.request(watched)
             if watched.attached is not attached:  # while the head was read
-                await self._compare({key: watched})
+                await self._catch_up.compare({key: watched})
         except BaseException:
             await self._close(watched)
             raise
@@ -223,7 +195,7 @@ class RealtimeHub:
             await self._provider.subscribe(wire_channel(*watched.key), self._on_wire)
             watched.attached = True
             if watched.ready:  # with a head that was read before
-                await self._compare({watched.key: watched})
+                await self._catch_up.compare({watched.key: watched})
         except RealtimeError as error:
             # The sweep feeds the channel from the log and tries again.
             logger.debug("Attaching %s failed, the sweep goes on: %s", watched.key[1], error)
@@ -252,66 +224,6 @@ class RealtimeHub:
             except Exception:
                 logger.exception("A sink of %s failed", watched.key[1])
 
-    def _read(self, watched: Watched) -> None:
-        """See to it that a hole (or a new epoch) is looked up in the log, by one task per channel."""
-        if watched.behind_since is None:
-            watched.behind_since = self._clock.monotonic()
-        if watched.reading is None or watched.reading.done():
-            watched.reading = asyncio.create_task(self._read_holes(watched), name=f"hub-read {watched.key[1]}")
-
-    async def _read_holes(self, watched: Watched) -> None:
-        await self._clock.sleep(self._gap_wait_s)
-        try:
-            position, seen = watched.position, watched.seen
-            look, how = await self._follow(watched.key, position)
-            if how is Follow.DIVERGED:
-                self._note_diverged(watched.key)
-                await self._log.begin_epoch(*watched.key, position)
-                look, how = await self._follow(watched.key, position)
-            if how is Follow.RESET:
-                watched.restart_at((await self._log.look({watched.key: None})).get(watched.key, Look.EMPTY))
-                self._hand_on(watched, Frame(*watched.key, watched.epoch, ()))  # every reader starts over
-            elif how is not Follow.DIVERGED:
-                await self._catch_up(watched, look.head, seen)
-        except RealtimeError as error:
-            logger.debug("Reading %s from the log failed, the sweep tries again: %s", watched.key[1], error)
-
-    async def _follow(self, key: ChannelKey, position: Position) -> tuple[Look, Follow]:
-        look = (await self._log.look({key: position.seq})).get(key, Look.EMPTY)
-        return look, follow(position, look.head, look.tag)
-
-    def _note_diverged(self, key: ChannelKey) -> None:
-        """Count it; in the log, one line stands for all channels of a failover."""
-        metrics.LOG_DIVERGED.inc()
-        now = self._clock.monotonic()
-        if now - self._diverged_at > SAME_FAILOVER_S:
-            logger.warning("The log of %s, or of more channels, went back: it begins a new epoch", key[1])
-        self._diverged_at = now
-
-    async def _catch_up(self, watched: Watched, head: Head, seen: int) -> None:
-        """Read what follows on what a channel has.
-
-        Args:
-            watched: the channel.
-            head: where the log ends.
-            seen: the highest seq that was known to exist before the log was asked.
-        """
-        watched.doubted = None
-        if watched.epoch == "":  # it had no event when we attached
-            watched.epoch = head.epoch
-        watched.pass_over(head.first - 1)  # tabs show what is no longer kept as a gap
-        watched.forget_lost(head.last, seen)
-        if watched.last < head.last:
-            metrics.HUB_GAPS_FILLED.inc()
-        while watched.last < max(head.last, watched.seen):
-            before = watched.last
-            page = await self._log.read(*watched.key, after=before, limit=PAGE, max_bytes=PAGE_BYTES)
-            watched.accept_from_log(page)
-            self._flush(watched)
-            if watched.last == before:
-                return
-        watched.behind_since = None
-
     async def _sweep_forever(self) -> None:
         while True:
             await self._clock.sleep(self._sweep_interval_s)
@@ -333,8 +245,8 @@ class RealtimeHub:
     async def _sweep(self) -> None:
         try:
             watched = {key: each for key, each in self._watched.items() if each.ready}
-            await self._compare(watched)
-            await self._compare_thoroughly(watched)
+            await self._catch_up.compare(watched)
+            await self._catch_up.compare_after_breaks(watched)
             for each in watched.values():
                 waits = not each.attached and (each.attaching is None or each.attaching.done())
                 if waits and self._is_watched(each):
@@ -343,40 +255,6 @@ class RealtimeHub:
             logger.debug("The sweep failed and is repeated: %s", error)  # health has said why
         except Exception:
             logger.exception("The sweep failed and is repeated")
-
-    async def _compare(self, watched: Mapping[ChannelKey, Watched]) -> None:
-        """Compare channels with the log in one query, and read from it where they are not the same."""
-        # As of before the query: what is handed on while it runs may be newer than its answer.
-        positions = {key: each.position for key, each in watched.items()}
-        looks = await self._log.look({key: position.seq for key, position in positions.items()})
-        for key, position in positions.items():
-            each, look = watched[key], looks.get(key, Look.EMPTY)
-            resumes = follow(position, look.head, look.tag) in (Follow.RESUME, Follow.GAP)
-            if self._is_watched(each) and (not resumes or look.head.last > each.last):
-                metrics.SWEEP_REPAIRS.inc()
-                if resumes:
-                    each.seen = max(each.seen, look.head.last)
-                self._read(each)
-            elif self._is_watched(each) and each.behind_since is not None:  # a read failed, or is under way
-                self._read(each)
-
-    async def _compare_thoroughly(self, watched: Mapping[ChannelKey, Watched]) -> None:
-        """After connections broke, compare all rows whose tags are remembered, not only the last one of each channel.
-
-        Another server may have answered since, on which other rows stand below the last one: where the wire lost the
-        messages that contradict what was handed on, and brought the one that seems to follow on it.
-        """
-        lost = self._log.connections_lost
-        if lost == self._connections_lost:
-            return
-        known = {key: (each.epoch, each.known) for key, each in watched.items()}
-        found = await self._log.differing({key: rows for key, (_, rows) in known.items() if rows[1]})
-        self._connections_lost = lost
-        for key, seq in found.items():
-            each, (epoch, (first, tags)) = watched[key], known[key]
-            if self._is_watched(each) and each.epoch == epoch:
-                each.doubt(seq, tags[seq - first])
-                self._read(each)
 
     def _is_watched(self, watched: Watched) -> bool:
         """Whether it still is, after something was waited for."""

@@ -246,9 +246,7 @@ class Stream:
         position = place.position
         assert position is not None
         if item.messages:
-            begins = position == Position("", 0)  # it watched from before the channel's first event
-            known = item.epoch == position.epoch or begins
-            place.behind = not known or item.messages[0].seq > position.seq + 1
+            place.behind = not position.continues_in(item.epoch) or item.messages[0].seq > position.seq + 1
         elif not item.ephemeral:
             place.behind = True  # only the epoch changed
         return not place.behind
