@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
 from realtime_ui.core import metrics
+from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 ATTACH_PATIENCE_S = 0.25
 """How long whoever watches waits for the wire, in s; then rows come from the log until it is there."""
+SWEEP_RETRY_S = 0.25
+"""How soon a sweep that failed is repeated, in s; then at growing intervals."""
 
 
 class RealtimeHub:
@@ -225,9 +228,15 @@ class RealtimeHub:
                 logger.exception("A sink of %s failed", watched.key[1])
 
     async def _sweep_forever(self) -> None:
+        retry = Backoff(SWEEP_RETRY_S, self._sweep_interval_s)
+        wait_s = self._sweep_interval_s
         while True:
-            await self._clock.sleep(self._sweep_interval_s)
-            await self._sweep()
+            await self._clock.sleep(wait_s)
+            if await self._sweep():
+                retry.reset()
+                wait_s = self._sweep_interval_s
+            else:  # sooner than usual: when the database is back, it may be another server's
+                wait_s = retry.next()
 
     def _on_loss(self) -> None:
         """Sweep now; once more after a sweep that had begun before."""
@@ -242,7 +251,8 @@ class RealtimeHub:
             self._lost_again = False
             await self._sweep()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self) -> bool:
+        """Compare all that is ready with the log, and attach to the wire what is not; False where that failed."""
         try:
             watched = {key: each for key, each in self._watched.items() if each.ready}
             await self._catch_up.compare(watched)
@@ -253,8 +263,11 @@ class RealtimeHub:
                     each.attaching = asyncio.create_task(self._attach_to_wire(each), name=f"hub-attach {each.key[1]}")
         except RealtimeError as error:
             logger.debug("The sweep failed and is repeated: %s", error)  # health has said why
+            return False
         except Exception:
             logger.exception("The sweep failed and is repeated")
+            return False
+        return True
 
     def _is_watched(self, watched: Watched) -> bool:
         """Whether it still is, after something was waited for."""

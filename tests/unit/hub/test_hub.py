@@ -214,6 +214,18 @@ async def test_a_log_that_is_away_makes_the_feed_slower_not_wrong() -> None:
         assert stage.seqs == [1, 2]
 
 
+async def test_a_sweep_that_failed_is_repeated_sooner() -> None:
+    """What it would have found may be a failover's doing, and is then found soon after the database is back."""
+    async with Stage() as stage:
+        await stage.hub.attach(KEY, stage.take)
+        stage.shelf.append(2)
+        stage.shelf.away = True
+        await stage.clock.advance(2.05)
+        stage.shelf.away = False
+        await stage.clock.advance(0.3)
+        assert stage.seqs == [1, 2]
+
+
 async def test_a_new_epoch_tells_every_sink_to_start_over() -> None:
     """An empty frame carries it, and what follows belongs to it."""
     async with Stage() as stage:
