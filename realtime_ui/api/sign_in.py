@@ -1,16 +1,19 @@
-"""Form posts that set and clear the session cookie, each answered with a 303 to a page.
+"""Form posts that set and clear the session cookie, each answered with a 303 to a page; and who is signed in.
 
 Errors go back to the form as a name in the query, never as text that a link could forge.
 """
 
+import uuid
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
+from pydantic import BaseModel
 from starlette.responses import RedirectResponse
 
 from realtime_ui.access.gate import COOKIE, session_token
 from realtime_ui.api.identity import client_address
+from realtime_ui.core.addresses import HOME, local_address
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.runtime import current
 
@@ -20,13 +23,30 @@ Text = Annotated[str, Form(max_length=1000)]
 
 
 @router.post("/api/sign-in")
-async def sign_in(request: Request, email: Text = "", password: Text = "") -> RedirectResponse:
-    """Check a password; 303 to the start page with the cookie, or back to the form."""
+async def sign_in(
+    request: Request, email: Text = "", password: Text = "", next: Annotated[str, Form()] = ""
+) -> RedirectResponse:
+    """Check a password; 303 with the cookie to the page `next` of this site, or back to the form."""
+    address = local_address(next)
     try:
         token = await current().gate.sign_in(email, password, client_address(request))
     except RealtimeError as error:
-        return _back(request, "/sign-in", error)
-    return _signed_in(request, "/", token)
+        return _back(request, "/sign-in", error, **({} if address == HOME else {"next": address}))
+    return _signed_in(request, address, token)
+
+
+class Signed(BaseModel):
+    """Whose session the browser's cookie is now."""
+
+    person: uuid.UUID | None = None
+    tenant: uuid.UUID | None = None
+
+
+@router.get("/api/session")
+async def session(request: Request) -> Signed:
+    """Who is signed in now; a page asks when its socket, which keeps the cookie it came with, has been told to go."""
+    person = await current().gate.by_token(session_token(request.headers.get("cookie")))
+    return Signed(person=person.id, tenant=person.tenant) if person else Signed()
 
 
 @router.post("/api/sign-out")
@@ -69,8 +89,8 @@ def _signed_in(request: Request, page: str, token: str) -> RedirectResponse:
     return response
 
 
-def _back(request: Request, page: str, error: RealtimeError) -> RedirectResponse:
-    query = urlencode({"problem": type(error).__name__, "field": error.field or ""})
+def _back(request: Request, page: str, error: RealtimeError, **more: str) -> RedirectResponse:
+    query = urlencode({"problem": type(error).__name__, "field": error.field or "", **more})
     return _to_page(request, f"{page}?{query}")
 
 

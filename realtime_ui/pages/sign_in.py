@@ -17,6 +17,7 @@ def sign_in() -> rx.Component:
             problem_note(),
             field("Email", "email", type="email", auto_complete="email", auto_focus=True),
             field("Password", "password", type="password", auto_complete="current-password"),
+            rx.el.input(type="hidden", name="next", value=rx.State.router.url.query_parameters["next"]),
             rx.el.button("Sign in", type="submit", class_name="rt-primary"),
             action="/api/sign-in",
             class_name="rt-card rt-form",

@@ -1,10 +1,12 @@
 """Who is signed in, for pages to show; every page's `on_load` begins here."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import reflex as rx
 
 from realtime_ui.access.policy import Action, may
+from realtime_ui.core.addresses import HOME, local_address
 from realtime_ui.core.principals import Person
 from realtime_ui.runtime import current
 from realtime_ui.states.patience import patiently
@@ -42,7 +44,11 @@ class SessionState(rx.State):
         """Fill in who is signed in; send everybody else to sign in, or to set the app up."""
         person = await self._recognise()
         if person is None:
-            return rx.redirect("/set-up" if await patiently(current().gate.needs_setup) else "/sign-in")
+            if await patiently(current().gate.needs_setup):
+                return rx.redirect("/set-up")
+            url = self.router.url
+            here = local_address(f"{url.path}{'?' if url.query else ''}{url.query}")
+            return rx.redirect("/sign-in" if here == HOME else f"/sign-in?{urlencode({'next': here})}")
         self.signed_in = True
         self.name, self.email, self.tenant = person.name, person.email, person.tenant_name
         self.is_admin = person.role == "admin"
@@ -51,7 +57,7 @@ class SessionState(rx.State):
 
     @rx.event
     async def welcome(self) -> Any:
-        """For the sign-in page: away from it when signed in, or while nobody can sign in yet."""
+        """For the sign-in page: on to where its link says when signed in; to the set-up while nobody can sign in."""
         if await self._recognise() is not None:
-            return rx.redirect("/")
+            return rx.redirect(local_address(self.router.url.query_parameters.get("next")))
         return rx.redirect("/set-up") if await patiently(current().gate.needs_setup) else None

@@ -23,7 +23,7 @@ from tests.tab import Tab, open_tab
 SECRET = f"secret-{uuid.uuid4().hex}"
 PROJECT = uuid.uuid4().hex[:12]
 OWN_ROUTES_OPEN_TO_ALL = {"/api/sign-in", "/api/sign-out", "/api/set-up", "/api", "/api/{path:path}"}
-OWN_ROUTES_OPEN_TO_ALL |= {"/api/health", "/api/ready"}
+OWN_ROUTES_OPEN_TO_ALL |= {"/api/health", "/api/ready", "/api/session"}
 """Routes that are there for strangers; each has its own tests."""
 SCOPES_OF_THEIR_OWN = {"/api/metrics", "/api/realtime/token", "/api/keys"}
 """Routes that a usual key may not call at all."""
