@@ -10,39 +10,35 @@ never a second event.
 """
 
 import asyncio
-import json
 import math
 import random
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any
 
 import httpx
 
-RETRY_STATUSES = {429, 502, 503, 504}
+from realtime_ui.answers import (
+    EmitError,
+    NotOurAnswer,
+    answer_of,
+    is_receipt,
+    media_type,
+    message_of,
+    refusal_of,
+    what_of,
+)
+
+__all__ = ["EmitError", "EventClient", "EventStream", "NotOurAnswer"]
+
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 5.0
+WAIT_MAX_S = 60.0
+"""A stream waits no longer than this before it connects again, whatever the server asks for."""
+REQUEST_TIMEOUT_S = 10.0
 SILENCE_S = 200.0
 """After how many seconds without a heartbeat a stream counts as dead; more than the longest timeout by default."""
-
-
-class EmitError(Exception):
-    """The server refused the request; trying again will not help.
-
-    Attributes:
-        status: the HTTP status.
-        problem: the RFC 9457 problem details, with `detail`, and `field` and `remedy` where known.
-        retry_after_s: how long the server asks to wait before another try.
-    """
-
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
-        parts = [problem.get("detail") or problem.get("title") or f"HTTP {status}", problem.get("remedy")]
-        where = f" (at {problem['field']})" if problem.get("field") else ""
-        super().__init__(" ".join(str(part) for part in parts if part) + where)
-        self.status = status
-        self.problem = dict(problem)
-        self.retry_after_s = 0.0
 
 
 class EventClient:
@@ -62,7 +58,7 @@ class EventClient:
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             headers={"Authorization": f"Bearer {key}"},
-            timeout=httpx.Timeout(10.0),
+            timeout=httpx.Timeout(REQUEST_TIMEOUT_S),
             transport=transport,
         )
 
@@ -89,7 +85,8 @@ class EventClient:
             id: an own id; made here when None.
 
         Raises:
-            EmitError: the server refused it.
+            EmitError: the server refused it, is away for longer than `patience_s` or asks for a longer wait.
+            NotOurAnswer: something else answered in its place, such as a sign-in page of the network.
             httpx.TransportError: the server could not be reached for `patience_s` seconds.
         """
         return (await self.emit_many([{"type": type, "payload": dict(payload), "id": id}]))[0]
@@ -97,13 +94,17 @@ class EventClient:
     async def emit_many(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Emit up to 1,000 events `{type, payload, id?}`, stored whole or not at all; one receipt each."""
         body = [{**event, "id": event.get("id") or uuid.uuid4().hex} for event in events]
-        response = await self._retry("POST", "/api/events", body)
-        receipts: list[dict[str, Any]] = response.json()["events"]
+
+        def right(answer: Any) -> bool:
+            events = answer.get("events")
+            return isinstance(events, list) and len(events) == len(body) and all(map(is_receipt, events))
+
+        receipts: list[dict[str, Any]] = (await self._retry("POST", "/api/events", right, body))["events"]
         return receipts
 
     async def set_title(self, channel: str, title: str | None) -> None:
         """Give a channel a title for people. Raises as `emit` does."""
-        await self._retry("PUT", f"/api/channels/{channel}", {"title": title})
+        await self._retry("PUT", f"/api/channels/{channel}", lambda answer: "channel" in answer, {"title": title})
 
     async def history(
         self, channel: str, *, after: int | None = None, before: int | None = None, limit: int = 100
@@ -111,9 +112,11 @@ class EventClient:
         """A page of a channel: `{channel, title, epoch, first, last, messages}`. Raises as `emit` does."""
         asked = {"after": after, "before": before, "limit": limit}
         params = {name: value for name, value in asked.items() if value is not None}
-        response = await self._retry("GET", f"/api/channels/{channel}/history", None, params)
-        page: dict[str, Any] = response.json()
-        return page
+
+        def right(answer: Any) -> bool:
+            return isinstance(answer.get("messages"), list)
+
+        return await self._retry("GET", f"/api/channels/{channel}/history", right, None, params)
 
     def stream(self, *channels: str, cursor: str | None = None, rewind: int = 0) -> "EventStream":
         """Follow channels: `async for message in client.stream("project:abc123")`.
@@ -126,25 +129,28 @@ class EventClient:
         return EventStream(self._http, channels, cursor, rewind, self._patience_s)
 
     async def _retry(
-        self, method: str, path: str, body: object, params: Mapping[str, Any] | None = None
-    ) -> httpx.Response:
+        self,
+        method: str,
+        path: str,
+        right: Callable[[Any], bool],
+        body: object,
+        params: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Send until an answer comes for which `right` holds; no wait goes beyond the patience."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._patience_s
         pause = BACKOFF_MIN_S
         while True:
             wait = pause * random.uniform(0.5, 1.5)
             try:
-                response = await self._http.request(method, path, json=body, params=params)
-            except httpx.TransportError:
+                return answer_of(await self._http.request(method, path, json=body, params=params), right)
+            except (httpx.TransportError, httpx.DecodingError):
                 if loop.time() + wait > give_up_at:
                     raise
-            else:
-                if response.is_success:
-                    return response
-                error = _refusal(response)
-                if error.status not in RETRY_STATUSES or loop.time() + wait > give_up_at:
-                    raise error
+            except EmitError as error:
                 wait = max(wait, error.retry_after_s)
+                if not error.may_pass or loop.time() + wait > give_up_at:
+                    raise
             await asyncio.sleep(wait)
             pause = min(pause * 2, BACKOFF_MAX_S)
 
@@ -180,29 +186,33 @@ class EventStream:
         """Follow, and reconnect by itself after whatever happens.
 
         Raises:
-            EmitError: the server refuses, such as after the key was revoked.
+            EmitError: the server refuses, such as after the key was revoked, or ends the stream for good.
+            NotOurAnswer: something else has answered in its place for `patience_s` seconds.
             httpx.TransportError: the server could not be reached for `patience_s` seconds at the first time.
         """
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._patience_s
+        give_up_at = astray_until = loop.time() + self._patience_s
         pause = BACKOFF_MIN_S
         while True:
             self._connected = False
-            wait = 0.0
+            wait = pause * random.uniform(0.5, 1.5)
             try:
                 async with aclosing(self._connection()) as messages:
                     async for message in messages:
                         yield message
-            except httpx.TransportError:
-                if not self._connected and loop.time() > give_up_at:
+            except (httpx.TransportError, httpx.DecodingError):
+                if not self._connected and loop.time() + wait > give_up_at:
                     raise
             except EmitError as error:
-                if error.status not in RETRY_STATUSES or loop.time() > give_up_at:
+                wait = min(max(wait, error.retry_after_s), WAIT_MAX_S)
+                until = astray_until if isinstance(error, NotOurAnswer) else give_up_at
+                if not error.may_pass or loop.time() + wait > until:
                     raise
-                wait = error.retry_after_s
             if self._connected:
-                pause, give_up_at = self._retry_s, math.inf
-            await asyncio.sleep(max(wait, pause * random.uniform(0.5, 1.5)))
+                give_up_at, astray_until = math.inf, loop.time() + self._patience_s
+                pause = self._retry_s
+                wait = max(wait, pause * random.uniform(0.5, 1.5))
+            await asyncio.sleep(wait)
             pause = min(pause * 2, BACKOFF_MAX_S)
 
     async def _connection(self) -> AsyncGenerator[dict[str, Any], None]:
@@ -214,28 +224,19 @@ class EventStream:
             self._http, "GET", "/api/stream", params=self._params, headers=headers, timeout=timeout
         ) as source:
             if not source.response.is_success:
-                await source.response.aread()
-                raise _refusal(source.response)
-            self._connected = True
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await source.response.aread()
+                raise refusal_of(source.response)
+            if media_type(source.response) != "text/event-stream":
+                raise NotOurAnswer(source.response, what_of(source.response))
             async with aclosing(source.aiter_sse()) as events:
                 async for event in events:
                     if event.retry is not None:
-                        self._retry_s = event.retry / 1000
-                    message = json.loads(event.data) if event.data else {}
+                        self._retry_s = min(max(event.retry / 1000, BACKOFF_MIN_S), WAIT_MAX_S)
+                    message = message_of(source.response, event.data)
+                    self._connected = True
                     self.cursor = event.id or self.cursor
+                    if message and message["type"] == "closed":
+                        raise EmitError(message["code"], message)
                     if message and message["type"] != "heartbeat":
                         yield message
-
-
-def _refusal(response: httpx.Response) -> EmitError:
-    error = EmitError(response.status_code, _problem(response))
-    error.retry_after_s = float(response.headers.get("retry-after", 0))
-    return error
-
-
-def _problem(response: httpx.Response) -> Mapping[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    return body if isinstance(body, dict) else {"detail": f"HTTP {response.status_code}: {response.text[:200]}"}

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
 from realtime_ui import client as module
-from realtime_ui.client import EmitError, EventClient
+from realtime_ui.client import EmitError, EventClient, NotOurAnswer
+from realtime_ui.core.endings import Ending
 from tests.clock import settle
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -155,3 +157,120 @@ async def test_a_stream_that_never_begins_is_given_up() -> None:
     async with client(answer, patience_s=0.05) as follower:
         with pytest.raises(httpx.ConnectError):
             assert [message async for message in follower.stream("project:x")] == []
+
+
+HTML = {"text": "<form>Please sign in</form>", "headers": {"content-type": "text/html; charset=utf-8"}}
+NOT_OURS: list[dict[str, Any]] = [
+    {"status_code": 200, **HTML},
+    {"status_code": 204},
+    {"status_code": 200, "content": b'{"events": [{"id"', "headers": {"content-type": "application/json"}},
+    {"status_code": 200, "json": []},
+    {"status_code": 200, "json": {"status": "ok"}},
+    {"status_code": 202, "json": {"events": []}},
+    {"status_code": 200, "content": b"[" * 100_000},
+]
+
+
+@pytest.mark.parametrize("strange", NOT_OURS)
+async def test_what_another_server_answers_is_no_receipt(strange: dict[str, Any]) -> None:
+    """The event is sent again under its id, since the next answer may be the server's."""
+    answers = [httpx.Response(**strange)]
+
+    async with client(lambda request: answers.pop(0) if answers else accepted(request)) as emitter:
+        assert (await emitter.emit("project.updated", {"projectId": "x"}, id="mine"))["id"] == "mine"
+    async with client(lambda request: httpx.Response(**strange), patience_s=0.02) as emitter:
+        with pytest.raises(NotOurAnswer, match="in place of the server"):
+            await emitter.emit("project.updated", {"projectId": "x"})
+        if "json" not in strange or not isinstance(strange["json"], dict):
+            with pytest.raises(NotOurAnswer):
+                await emitter.history("project:x")
+            with pytest.raises(NotOurAnswer):
+                await emitter.set_title("project:x", "X")
+
+
+@pytest.mark.parametrize("status", [302, 401])
+async def test_a_sign_in_page_in_front_of_the_server_is_told_at_once(status: int) -> None:
+    """With where it leads."""
+    page = {"content-type": "text/html", "location": "https://login.example.org/start"}
+    tries = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal tries
+        tries += 1
+        return httpx.Response(status, text="Please sign in", headers=page)
+
+    async with client(answer) as emitter:
+        with pytest.raises(NotOurAnswer, match=r"login\.example\.org") as caught:
+            await emitter.emit("project.updated", {"projectId": "x"})
+        assert (caught.value.status, tries) == (status, 1)
+        with pytest.raises(NotOurAnswer):
+            await anext(aiter(emitter.stream("project:x")))
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_wait_beyond_the_patience_is_not_begun(status: int) -> None:
+    """The caller is told how long it would have been."""
+    refusal = httpx.Response(status, json={"detail": "busy"}, headers={"Retry-After": "3600"})
+    async with client(lambda request: refusal) as emitter:
+        with pytest.raises(EmitError, match="busy") as caught:
+            await emitter.emit("project.updated", {"projectId": "x"})
+        assert caught.value.retry_after_s == 3600
+        with pytest.raises(EmitError, match="busy"):
+            await anext(aiter(emitter.stream("project:x")))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-5", "abc", ""])
+async def test_a_senseless_wait_is_none(value: str) -> None:
+    """Nor does it hide the server's answer."""
+    answers = [httpx.Response(503, json={"detail": "away"}, headers={"Retry-After": value})]
+    async with client(lambda request: answers.pop(0) if answers else accepted(request)) as emitter:
+        assert await emitter.emit("project.updated", {"projectId": "x"})
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"status_code": 200, **HTML},
+        {"status_code": 204},
+        {"status_code": 200, "text": "retry: 1\ndata: hello\n\n", "headers": {"content-type": "text/event-stream"}},
+        {"status_code": 200, "text": "retry: 1\ndata: {}\n\n", "headers": {"content-type": "text/event-stream"}},
+    ],
+)
+async def test_what_another_server_streams_is_no_message(strange: dict[str, Any]) -> None:
+    """It is passed over, and told when it goes on for longer than the patience; the place is kept."""
+    answers = [streamed(b"retry: 1\n\n", event(1)), httpx.Response(**strange)]
+    cursors: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        cursors.append(request.headers.get("last-event-id"))
+        return answers.pop(0) if answers else streamed(event(2))
+
+    async with client(answer) as follower:
+        stream = follower.stream("project:x")
+        messages = stream.follow()
+        assert [(await anext(messages))["seq"] for _ in range(2)] == [1, 2]
+        await messages.aclose()
+    assert cursors == [None, "cursor-1", "cursor-1"]
+    async with client(lambda request: httpx.Response(**strange), patience_s=0.02) as follower:
+        with pytest.raises(NotOurAnswer):
+            await anext(aiter(follower.stream("project:x")))
+    await settle()
+
+
+async def test_a_stream_that_the_server_ends_for_good_is_over() -> None:
+    """With the reason that it gives; nobody comes back to be ended again."""
+    said = json.dumps(
+        {"type": "closed", "code": 4004, "detail": "An admin closed this connection.", "reconnect": False}
+    )
+    tries = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal tries
+        tries += 1
+        return streamed(event(1), f"data: {said}\n\n".encode())
+
+    async with client(answer) as follower:
+        with pytest.raises(EmitError, match="An admin closed") as caught:
+            assert [message["seq"] async for message in follower.stream("project:x")] == [1]
+    await settle()
+    assert (caught.value.status, tries) == (Ending.CLOSED_BY_ADMIN.value.code, 1)
