@@ -1,9 +1,11 @@
 """`GET /api/stream`: channels as Server-Sent Events, for browsers' EventSource, curl and programs."""
 
 import random
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from sse_starlette import EventSourceResponse
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import AppStatus
@@ -11,16 +13,62 @@ from starlette.types import Receive, Scope, Send
 
 from realtime_ui.api.identity import AuthenticatedRoute, Caller, client_address
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.endings import Ending
+from realtime_ui.core.errors import NotAllowed, NotAuthenticated, RateLimited, RealtimeError, Unavailable
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.cursor import Cursor
 from realtime_ui.hub.fanout import SCOPE_SEND, cut_off
 from realtime_ui.hub.stream import Stream
+from realtime_ui.hub.stream_event import closing
 from realtime_ui.hub.streams import StreamRequest, Streams
 from realtime_ui.hub.subscribe import MAX_REWIND
 from realtime_ui.runtime import current
 
-router = APIRouter(tags=["channels"], route_class=AuthenticatedRoute)
+REFUSALS: tuple[tuple[type[RealtimeError], Ending], ...] = (
+    (NotAuthenticated, Ending.SESSION_EXPIRED),
+    (NotAllowed, Ending.RIGHTS_CHANGED),
+    (RateLimited, Ending.TOO_MANY_CONNECTIONS),
+    (Unavailable, Ending.UNAVAILABLE),
+)
+"""What a stream that is refused ends with; everything else is a protocol error."""
+
+
+class StreamRoute(AuthenticatedRoute):
+    """Answers a refusal with a stream that says why, where the client is a browser's EventSource.
+
+    An EventSource gives up for good on any other answer than a stream, and its page cannot read the status. It is
+    told by what it sends: it asks for `text/event-stream` and cannot send an `Authorization` header. Programs send
+    their key there, and get HTTP statuses.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, with refusals turned into streams."""
+        answer = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except (RealtimeError, RequestValidationError) as error:
+                headers = request.headers
+                if "text/event-stream" not in headers.get("accept", "") or "authorization" in headers:
+                    raise
+                return Response(_refusal(error, request), media_type="text/event-stream")
+
+        return handler
+
+
+def _refusal(error: RealtimeError | RequestValidationError, request: Request) -> bytes:
+    named = request.query_params.get("named", "").lower() in ("1", "true", "on", "yes", "t", "y")
+    if isinstance(error, RequestValidationError):
+        return closing(Ending.PROTOCOL_ERROR, f"{error.errors()[0]['msg']}.", named)
+    ending = next((ending for kind, ending in REFUSALS if isinstance(error, kind)), Ending.PROTOCOL_ERROR)
+    after_ms = round(error.retry_after_s * 1000) if isinstance(error, RateLimited) else None
+    detail = " ".join(part for part in (error.detail, error.remedy) if part)
+    return closing(ending, detail, named, after_ms=after_ms)
+
+
+router = APIRouter(tags=["channels"], route_class=StreamRoute)
 
 RETRY_MS = (2_000, 3_000)
 
@@ -72,6 +120,10 @@ async def stream(
     where messages are no longer kept; `{"type":"reset",channel,after}` where the log is not the one that was
     followed so far (it went back in a failover, or was restored): what came before is void, and messages follow from
     `after` on. A stream ends after some minutes; EventSource comes back by itself and misses nothing.
+
+    One that ends for good says `{"type":"closed",code,name,detail,reconnect,after_ms,action}` first: the client should
+    close. A refusal is such a stream for browsers' EventSource (`Accept: text/event-stream` without `Authorization`),
+    which could not read its status.
     """
     runtime = current()
     streams = runtime.streams

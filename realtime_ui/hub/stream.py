@@ -19,13 +19,14 @@ from realtime_ui.core import metrics
 from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import Unavailable
 from realtime_ui.core.position import Follow, Position
 from realtime_ui.core.principals import Principal
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import Entry as StatsEntry
 from realtime_ui.hub.cursor import cursor_text, place_text
-from realtime_ui.hub.stream_event import Encoded, comment, event, now_ms
+from realtime_ui.hub.stream_event import Encoded, closing, event, now_ms
 from realtime_ui.hub.subscribe import PAGE, PAGE_BYTES, Check, LogReader, Start, find_start
 from realtime_ui.persistence.event_log import ChannelKey
 
@@ -90,7 +91,8 @@ class Stream:
     checked_at: float = 0.0
     ended_at: float | None = None
     """These four are in s of the clock; None while it lasts."""
-    ending: str = ""
+    ending: Ending = Ending.TIME_UP
+    detail: str = ""
     _queue: "deque[Entry]" = field(default_factory=deque)
     _queued: int = 0
     _beating: bool = False
@@ -114,7 +116,7 @@ class Stream:
         if self._queued + size > self.max_queued_bytes:
             metrics.QUEUE_BOUNDS_HIT.inc()
             logger.info("A stream has %s bytes waiting and is cut off; it can resume", self._queued)
-            self.end("too much was waiting")
+            self.end(Ending.TOO_SLOW)
             self._queue.clear()
             self.cut()
             return
@@ -124,10 +126,15 @@ class Stream:
         """Put a heartbeat onto the queue."""
         self._put(None, heartbeat, len(heartbeat))
 
-    def end(self, why: str) -> None:
-        """Let it say `why` as its last words; the first reason stands."""
+    def end(self, ending: Ending, detail: str = "") -> None:
+        """End it with an event or a comment that says why; the first reason stands.
+
+        Args:
+            ending: why.
+            detail: a more exact sentence for people than the table's.
+        """
         if self.ended_at is None:
-            self.ended_at, self.ending = self.clock.monotonic(), why
+            self.ended_at, self.ending, self.detail = self.clock.monotonic(), ending, detail
             self._news.set()
 
     async def events(
@@ -171,7 +178,7 @@ class Stream:
             elif not any(place.behind for place in self.places):
                 await self._news.wait()
                 self._news.clear()
-        yield comment(self.ending)
+        yield closing(self.ending, self.detail, self.named)
 
     async def _catch_up(self, place: Place, log: LogReader, check: Check) -> AsyncGenerator[bytes, None]:
         """Everything of a channel up to its head, with whatever is ready of the others after each page."""

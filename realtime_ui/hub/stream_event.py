@@ -1,11 +1,13 @@
 """What streams send, as bytes: frames, encoded once for all streams, and single events of Server-Sent Events."""
 
 import json
+import random
 import time
 from collections.abc import Sequence
 
 from sse_starlette.event import ServerSentEvent
 
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.messages import Ephemeral, Json, Message
 from realtime_ui.core.position import Position
 from realtime_ui.hub.cursor import place_text
@@ -53,6 +55,25 @@ def now_ms() -> int:
     return round(time.time() * 1000)
 
 
-def comment(text: str) -> bytes:
-    """A line that clients pass over."""
-    return ServerSentEvent(comment=text, sep="\n").encode()
+FINAL_RETRY_MS = 60_000
+"""EventSource cannot be told to stay away: one whose page does not close it comes back this seldom."""
+
+
+def closing(ending: Ending, detail: str, named: bool, *, after_ms: int | None = None) -> bytes:
+    """The last bytes of a stream: why it ends, and when the client may come back.
+
+    A final ending is an event `{type: "closed", code, name, detail, reconnect, after_ms, action}`, on which a client
+    stops. One after which the client comes back anyway is a comment, so that no client has to know of it.
+
+    Args:
+        ending: why.
+        detail: a more exact sentence; the table's own when "".
+        named: whether events are named by their type.
+        after_ms: how long the client should wait, where that is known better than in the table.
+    """
+    packet = ending.packet(detail, after_ms=after_ms)
+    wait = packet["after_ms"] if packet["reconnect"] else FINAL_RETRY_MS
+    retry = ServerSentEvent(
+        comment=f"{packet['name']}: {packet['detail']}", retry=round(wait * random.uniform(0.5, 1.5)), sep="\n"
+    ).encode()
+    return retry if packet["reconnect"] else retry + event({"type": "closed", **packet}, named)

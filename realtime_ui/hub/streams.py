@@ -12,6 +12,7 @@ from realtime_ui.access.gate import identities
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import NotAuthenticated, RateLimited, RealtimeError
 from realtime_ui.core.principals import Person, Principal
 from realtime_ui.hub.client_info import ClientInfo
@@ -178,7 +179,11 @@ class Streams:
         await self._hub.attach(place.key, self._take)
         place.attached = True
         stream = place.stream
-        place.entry = self._stats.open(str(stream.connection_id), place.key, stream.info, stream.principal, stream.cut)
+
+        def by_admin() -> None:
+            stream.end(Ending.CLOSED_BY_ADMIN)
+
+        place.entry = self._stats.open(str(stream.connection_id), place.key, stream.info, stream.principal, by_admin)
         place.entry.beat()  # the heartbeat on open has gone
         if place.stream not in self._open:  # it went while we waited
             await self._detach(place)
@@ -199,12 +204,12 @@ class Streams:
         """End the streams of a browser that signed out."""
         for stream in self._open:
             if isinstance(stream.principal, Person) and stream.principal.session_id == session_id:
-                stream.end("the session has ended")
+                stream.end(Ending.SIGNED_OUT)
 
     def end_all(self) -> None:
         """Let every stream say goodbye and end; their clients come back to whoever serves then."""
         for stream in self._open:
-            stream.end("the server ends; come back")
+            stream.end(Ending.GOING_AWAY)
 
     async def _detach(self, place: Place) -> None:
         watching = self._watching.get(place.key, set())
@@ -244,7 +249,7 @@ class Streams:
                 if now - stream.ended_at > GOING_S:
                     stream.cut()
             elif now >= stream.ends_at:
-                stream.end("its time is over; come back")
+                stream.end(Ending.TIME_UP)
             elif now - stream.beaten_at >= self._interval_s(stream) - TICK_S / 2:
                 self._beat(stream, now)
 
@@ -277,8 +282,8 @@ class Streams:
         except NotAuthenticated:
             principal = None
         if principal is None:
-            stream.end("the session has ended, or the key was revoked")
+            stream.end(Ending.SESSION_EXPIRED, "The session has ended, or the key was revoked.")
         elif lost := [
             each for each in stream.channels if not may(principal, Action.READ, each, stream.principal.tenant)
         ]:
-            stream.end(f"{lost[0]} may not be read any more")
+            stream.end(Ending.RIGHTS_CHANGED, f"{lost[0]} may not be read any more.")

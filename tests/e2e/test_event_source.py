@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import uuid
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 
 from realtime_ui.client import EventClient
 from realtime_ui.worker import DRAIN_S
@@ -222,17 +223,77 @@ async def test_the_server_ends_in_time_with_open_streams(app: App) -> None:
     assert "without completing" not in text
 
 
+REMEMBER_SOURCES = """
+window.sources = [];
+window.EventSource = class extends EventSource {
+  constructor(address) {
+    super(address);
+    sources.push(this);
+  }
+}"""
+HANDLERS = """
+window.heard = [];
+const handleMessage = (data) => heard.push(['message', data.data.n]);
+const handleUpdate = (data) => heard.push(['update', data.data.n])"""
+ALL_OPEN = """() => Promise.all(sources.map((each) => new Promise((done) => {
+  if (each.readyState === EventSource.OPEN) done(); else each.onopen = done;
+})))"""
+
+
+async def test_the_snippet_goes_on_after_an_event_source_has_given_up(app: App, open_page: Open) -> None:
+    """A proxy answered with a status; the next EventSource begins where the last one was, and nothing is missed."""
+    project = "abc123"
+    watched = await open_page("/sign-in", "max@northwind.test")
+    page = watched.page
+    script = await asyncio.to_thread((ROOT / "examples/migration/follow.js").read_text)
+    [follow] = re.findall(r"// region follow\n(.*?)// endregion", script, re.DOTALL)
+    await page.evaluate(f"{REMEMBER_SOURCES}; {HANDLERS}; {follow}")
+    await page.evaluate(ALL_OPEN)
+    await asyncio.to_thread(app.emit, ("project.updated", {"projectId": project, "n": 1}))
+    async with asyncio.timeout(DEADLINE_S):
+        while not await page.evaluate("heard.length"):
+            await asyncio.sleep(0.1)
+    refusals = 0
+
+    async def refuse(route: Route) -> None:
+        nonlocal refusals
+        refusals += 1
+        if refusals > 2:
+            await route.continue_()
+        else:
+            await route.fulfill(status=502, content_type="text/html", body="Bad gateway")
+
+    await page.route(re.compile("/api/stream"), refuse)
+    [worker] = psutil.Process(app.process.pid).children()
+    worker.send_signal(signal.SIGKILL)
+    await until_it_answers(app.url)
+    await asyncio.to_thread(app.emit, ("project.updated", {"projectId": project, "n": 2}))
+    async with asyncio.timeout(DEADLINE_S):
+        while len(heard := await page.evaluate("heard")) < 2:
+            await asyncio.sleep(0.1)
+    assert heard == [["message", 1], ["message", 2]]
+    assert await page.evaluate("sources.length") >= 2
+    watched.troubles.clear()  # the connection that was lost, and the refusals
+    await page.close()
+
+
+async def test_an_event_source_is_told_why_it_is_refused(app: App, open_page: Open) -> None:
+    """As an event, on which the snippet closes it."""
+    page = (await open_page("/sign-in", "max@northwind.test")).page
+    told = await page.evaluate("""() => new Promise((done) => {
+      const source = new EventSource('/api/stream?channel=user:somebody');
+      source.onmessage = (event) => { source.close(); done(JSON.parse(event.data)); };
+    })""")
+    assert (told["type"], told["name"], told["reconnect"]) == ("closed", "rights_changed", False)
+    await page.close()
+
+
 async def test_the_pages_of_the_migration_document_hear_what_happens(app: App, open_page: Open) -> None:
     """Unnamed by `onmessage`, named by `addEventListener`, from the very lines of the document."""
     page = (await open_page("/sign-in", "max@northwind.test")).page
     script = await asyncio.to_thread((ROOT / "examples/migration/follow.js").read_text)
-    opened = "Promise.all([eventSource, named].map((each) => new Promise((done) => { each.onopen = done; })))"
-    await page.evaluate(
-        "(async () => { window.heard = [];"
-        "const handleMessage = (data) => heard.push(['message', data.data.n]);"
-        "const handleUpdate = (data) => heard.push(['update', data.data.n]);"
-        f"{script}; await {opened}; }})()"
-    )
+    await page.evaluate(f"{REMEMBER_SOURCES}; {HANDLERS}; {script}")
+    await page.evaluate(ALL_OPEN)
     await asyncio.to_thread(app.emit, ("project.updated", {"projectId": "abc123", "n": 7}))
     async with asyncio.timeout(DEADLINE_S):
         while len(heard := await page.evaluate("heard")) < 2:

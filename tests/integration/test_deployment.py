@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +117,24 @@ async def addresses_are_told_apart(house: House, bearer: dict[str, str]) -> None
         http.stream("GET", f"{house.url}/api/stream", params={"channel": CHANNEL}) as response,
     ):
         assert response.is_success
+
+
+async def test_while_no_machine_answers_an_event_source_is_told_to_come_back() -> None:
+    """It would give up for good on a status; programs, which send their key, get one."""
+    port = free_port()
+    with nginx(port, free_port(), free_port()):
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+            async with asyncio.timeout(60):
+                while True:
+                    with suppress(httpx.TransportError):
+                        response = await http.get("/api/stream?channel=project:x")
+                        break
+                    await asyncio.sleep(0.05)
+            assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream")
+            assert response.text == "retry: 3000\n\n"
+            bearer = {"Authorization": "Bearer rk_x"}
+            assert (await http.get("/api/stream?channel=project:x", headers=bearer)).status_code == 502
+            assert (await http.get("/")).status_code == 502
 
 
 def copied() -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.position import Position
 from realtime_ui.hub.cursor import cursor_text, new_stream_id, place_text
 from realtime_ui.persistence.database import Database
@@ -164,9 +165,11 @@ async def test_a_stream_is_for_those_who_may_read(app: App) -> None:
     emits = {"Authorization": f"Bearer {secret}"}
     max_ = {"Cookie": app.cookie("max@northwind.test")}
     identity, name = channel()
-    for headers, wanted in ((emits, name), (max_, "system:jobs")):
-        async with listen(app.url, headers, wanted) as refused:
-            assert refused.response.status_code == 403
+    async with listen(app.url, emits, name) as refused:
+        assert refused.response.status_code == 403
+    async with listen(app.url, max_, "system:jobs") as refused:
+        await refused.until(lambda: refused.over)
+        assert [(each["name"], each["reconnect"]) for each in refused.data] == [("rights_changed", False)]
     async with (
         listen(app.url, max_, name, rewind=10) as ours,
         listen(app.url, key_of(app, "Contoso"), name, rewind=10) as theirs,
@@ -189,7 +192,7 @@ async def test_signing_out_ends_the_streams_of_that_browser(app: App) -> None:
         await gone.until(lambda: gone.over)
         await emit(app, update(identity))
         await stays.until(lambda: stays.data)
-        assert not gone.data
+        assert gone.data == [{"type": "closed", **Ending.SIGNED_OUT.packet()}]
 
 
 async def test_streams_are_bounded_for_each_person(app: App) -> None:
@@ -198,14 +201,42 @@ async def test_streams_are_bounded_for_each_person(app: App) -> None:
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(listen(app.url, ada, "project:x")) for _ in range(50)]
         assert [each.response.status_code for each in opened] == [200] * 50
-        async with listen(app.url, ada, "project:x") as refused:
-            assert refused.response.status_code == 429
-            assert int(refused.response.headers["retry-after"]) > 0
+        async with httpx.AsyncClient(headers=ada) as http:
+            refused = await http.get(f"{app.url}/api/stream?channel=project:x")
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) > 0
     async with asyncio.timeout(60):
         while True:
             async with listen(app.url, ada, "project:x") as again:
-                if again.response.status_code == 200:
+                if not again.over:
                     break
+
+
+@pytest.mark.parametrize(
+    ("query", "cookie", "name", "reconnect"),
+    [
+        ("channel=project:x", "", "session_expired", False),
+        ("channel=user:x", "max@northwind.test", "rights_changed", False),
+        ("channel=planet:x", "max@northwind.test", "protocol_error", False),
+        ("", "max@northwind.test", "protocol_error", False),
+        ("&".join(f"channel=project:x{n}" for n in range(51)), "max@northwind.test", "too_many_connections", True),
+    ],
+)
+async def test_a_refusal_is_a_stream_for_an_event_source(
+    app: App, query: str, cookie: str, name: str, reconnect: bool
+) -> None:
+    """It could not read a status, and would give up for good on one: it is told in a stream that then ends."""
+    headers = {"Accept": "text/event-stream", **({"Cookie": app.cookie(cookie)} if cookie else {})}
+    async with httpx.AsyncClient(base_url=app.url) as http:
+        response = await http.get(f"/api/stream?{query}", headers=headers)
+    assert (response.status_code, response.headers["content-type"].partition(";")[0]) == (200, "text/event-stream")
+    assert response.headers["cache-control"] == "no-store"
+    lines = response.text.splitlines()
+    assert lines[0].startswith(f": {name}: ")
+    wait = int(lines[1].removeprefix("retry: "))
+    assert wait >= 1_000
+    said = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+    assert [(each["type"], each["name"]) for each in said] == ([] if reconnect else [("closed", name)])
 
 
 async def set_interval(app: App, kind: str, ms: int) -> None:

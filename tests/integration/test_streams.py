@@ -12,6 +12,7 @@ from socketio import AsyncServer
 from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.revocations import INTERVAL_S
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import NotAllowed, RateLimited
 from realtime_ui.core.principals import Principal, Role, Scope
 from realtime_ui.hub.client_info import ClientInfo
@@ -51,6 +52,12 @@ class Open:
         assert self.task is not None
         done, _ = await asyncio.wait({self.task}, timeout=60)
         return bool(done)
+
+
+def closed(opened: Open) -> list[dict[str, Any]]:
+    """The `closed` events of a stream."""
+    lines = (line.removeprefix("data: ") for line in opened.text.splitlines() if line.startswith("data: "))
+    return [each for line in lines if (each := json.loads(line))["type"] == "closed"]
 
 
 class Stage:
@@ -159,7 +166,8 @@ async def test_a_revoked_key_ends_its_streams_within_half_a_minute(stage: Stage)
     other = await stage.open(key=await stage.key())
     await stage.clock.advance(CHECK_S + 2)
     assert await gone.over()
-    assert gone.text.endswith(": the session has ended, or the key was revoked\n\n")
+    [said] = closed(gone)
+    assert (said["name"], said["reconnect"]) == ("session_expired", False)
     await stage.clock.advance(CHECK_S + 2)
     assert not (other.task and other.task.done())
 
@@ -195,7 +203,8 @@ async def test_a_stream_ends_when_one_of_its_channels_may_not_be_read_any_more(s
     await stage.person(Role.MEMBER)
     await stage.clock.advance(CHECK_S + 2)
     assert await opened.over()
-    assert ": system:x may not be read any more" in opened.text
+    [said] = closed(opened)
+    assert (said["name"], said["detail"]) == ("rights_changed", "system:x may not be read any more.")
 
 
 async def test_a_stream_has_its_time(stage: Stage) -> None:
@@ -207,7 +216,8 @@ async def test_a_stream_has_its_time(stage: Stage) -> None:
     assert not opened.task.done()
     await stage.clock.advance(600 * 0.2 + 3)
     assert await opened.over()
-    assert opened.text.endswith(": its time is over; come back\n\n")
+    assert ": time_up: " in opened.text
+    assert closed(opened) == []  # it comes back, so it need not know
     text = opened.text.rpartition("id: ")[2].split()[0]
     again = await stage.open(key=key, cursor=Cursor.parse(text, field="cursor", max_channels=5))
     assert again.stream.id == opened.stream.id
@@ -237,7 +247,7 @@ async def test_streams_are_bounded_for_a_person_a_key_and_an_address(stage: Stag
     await stage.open(key=key, address="elsewhere")
     with pytest.raises(RateLimited, match="3 streams are open for this key"):
         await stage.open(key=key, address="elsewhere")
-    two[0].stream.end("enough")
+    two[0].stream.end(Ending.TIME_UP)
     assert await two[0].over()
     await stage.open(cookie=cookie)
 
@@ -256,7 +266,7 @@ async def test_a_stream_that_cannot_say_its_last_word_is_cut_off(stage: Stage) -
     assert opened.task
     opened.task.cancel()
     await asyncio.gather(opened.task, return_exceptions=True)
-    opened.stream.end("enough")
+    opened.stream.end(Ending.TIME_UP)
     for _ in range(5):
         await stage.clock.advance(1)
     assert opened.cut >= 1

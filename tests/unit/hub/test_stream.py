@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import DatabaseUnavailable
 from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.core.principals import ApiKey, Scope
@@ -174,13 +175,13 @@ class Stage:
         if self.pending:
             self.pending.cancel()
             await asyncio.gather(self.pending, return_exceptions=True)
-        self.stream.end("gone")
+        self.stream.end(Ending.GOING_AWAY)
         self.connect()
         self.begin()
 
     async def end(self) -> None:
         """End the stream, and read to its last word."""
-        self.stream.end("over")
+        self.stream.end(Ending.TIME_UP)
         await self.read_to_the_end()
 
     async def read_to_the_end(self) -> None:
@@ -261,7 +262,7 @@ async def test_it_begins_with_its_opening_and_a_place_to_resume_from() -> None:
     await stage.read()
     assert stage.client.seqs(NAMES[0]) == [1]
     await stage.end()
-    assert stage.client.comments[-1] == ": over"
+    assert stage.client.comments[-1].startswith(": time_up: ")
 
 
 async def test_a_message_is_unnamed_or_named_by_its_type() -> None:
