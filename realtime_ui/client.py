@@ -224,8 +224,11 @@ class EventStream:
             self._http, "GET", "/api/stream", params=self._params, headers=headers, timeout=timeout
         ) as source:
             if not source.response.is_success:
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await source.response.aread()
+                try:
+                    async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                        await source.response.aread()
+                except TimeoutError as error:
+                    raise httpx.ReadTimeout("A refusal did not come to its end.") from error
                 raise refusal_of(source.response)
             if media_type(source.response) != "text/event-stream":
                 raise NotOurAnswer(source.response, what_of(source.response))

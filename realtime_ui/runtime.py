@@ -317,9 +317,13 @@ class Runtime:
 _running: list[Runtime] = []
 
 
-def end_streams() -> None:
-    """End every open stream of this process: what a server does first when it ends, since it waits for answers."""
+def tell_going_away() -> None:
+    """Tell every socket and stream of this process that it stops, and end the streams.
+
+    This is the first step of a shutdown: the server waits for open answers, and closes sockets without a reason.
+    """
     for runtime in _running:
+        runtime.feed.tell_going_away()
         runtime.streams.end_all()
 
 

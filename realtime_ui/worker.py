@@ -18,7 +18,7 @@ from uvicorn.importer import import_from_string
 
 from realtime_ui import ports
 from realtime_ui.hub.fanout import remember_send
-from realtime_ui.runtime import end_streams
+from realtime_ui.runtime import tell_going_away
 from realtime_ui.settings import load_settings
 
 DRAIN_S = 3
@@ -28,8 +28,8 @@ class Server(uvicorn.Server):
     """uvicorn, which waits for open answers when it ends; streams would be open for minutes."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then all the rest."""
-        end_streams()
+        """Say why to sockets and streams, end the streams, then all the rest."""
+        tell_going_away()
         await super().shutdown(sockets)
 
 

@@ -1,4 +1,4 @@
-/** Says how the connection stands: connecting, connected, degraded, reconnecting, offline, refused. */
+/** Says how the connection stands, what keeps it from standing well, and what a person can do. */
 import "./realtime.css";
 import { useEffect, useState } from "react";
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
@@ -12,11 +12,21 @@ const AWAY = {
   provider: "Messages between servers are slow for now; nothing is lost.",
 };
 
-const wordsFor = ({ status, online, error, degraded, caught_up }) => {
-  if (!online) return ["offline", "You are offline. What you see stays; it catches up when the network is back."];
-  if (status === "failed") return ["failed", error || "The connection was refused. Reload the page."];
-  if (status === "disconnected") return ["reconnecting", "Reconnecting… Rows stay and catch up by themselves."];
-  if (status === "connecting") return ["connecting", "Connecting…"];
+const OBSTACLES = {
+  sign_in_page: "A sign-in page of your network answers in place of this app. Reload to sign in there.",
+  no_websockets:
+    "This network blocks WebSockets, which live updates need. Try another network, or ask whoever runs it to let them through.",
+};
+
+const wordsFor = ({ status, is_answering, online, obstacle, error, degraded, caught_up }) => {
+  if (status === "failed") return ["failed", error];
+  if (status !== "connected") {
+    if (obstacle) return [obstacle, OBSTACLES[obstacle]];
+    if (!online) return ["offline", "You are offline. What you see stays; it catches up when the network is back."];
+    if (status === "connecting") return ["connecting", "Connecting…"];
+    return ["reconnecting", error || "Reconnecting… Rows stay and catch up by themselves."];
+  }
+  if (!is_answering) return ["unanswered", "The server is not answering. What you see may be out of date."];
   if (degraded.length) return ["degraded", AWAY[degraded[0]] ?? "A part of the server is away for now."];
   if (caught_up === 0) return ["caught-up", "Caught up: nothing was missed."];
   if (caught_up !== null) {
@@ -25,9 +35,25 @@ const wordsFor = ({ status, online, error, degraded, caught_up }) => {
   return ["connected", ""];
 };
 
+/** Where to sign in, and to come back from there. */
+const signInAddress = () => {
+  const { pathname, search, hash } = window.location;
+  return `/sign-in?next=${encodeURIComponent(pathname + search + hash)}`;
+};
+
+function Action({ name }) {
+  if (name === "sign_in") return <a href={signInAddress()} className="rt-banner-action">Sign in</a>;
+  return (
+    <button type="button" className="rt-banner-action" onClick={() => window.location.reload()}>
+      Reload
+    </button>
+  );
+}
+
 export function ConnectionBanner() {
   const connection = useConnection();
   const [kind, words] = wordsFor(connection);
+  const action = kind === "failed" ? connection.action : kind === "sign_in_page" ? "reload" : "";
   const [patient, setPatient] = useState(true);
   useEffect(() => {
     setPatient(true);
@@ -38,9 +64,7 @@ export function ConnectionBanner() {
   return (
     <div className="rt-banner" role="status" aria-live="polite" data-kind={kind} hidden={hidden}>
       {words}
-      {kind === "failed" && (
-        <a href="/sign-in" className="rt-banner-action">Sign in</a>
-      )}
+      {action && <Action name={action} />}
     </div>
   );
 }
@@ -52,7 +76,10 @@ const NAMES = {
   degraded: "Degraded",
   reconnecting: "Reconnecting",
   offline: "Offline",
-  failed: "Refused",
+  failed: "Closed",
+  unanswered: "Not answering",
+  sign_in_page: "Sign-in needed",
+  no_websockets: "Blocked",
 };
 
 export function ConnectionDot() {

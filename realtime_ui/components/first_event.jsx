@@ -1,7 +1,7 @@
 /** The line that sends a first event. An API key in it is this page's alone: made at a click, gone with the page. */
 import "./realtime.css";
 import { useState } from "react";
-import { fetchApi } from "$/public/external/realtime_ui/states/client_vars/connection.js";
+import { fetchApi } from "$/public/external/realtime_ui/states/client_vars/api.js";
 
 const PLACEHOLDER = "$API_KEY";
 

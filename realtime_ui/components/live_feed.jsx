@@ -167,9 +167,12 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
         </div>
       )}
       <div className="rt-scroller" ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label={`${label}, scrollable`}>
+        {feed.older_error && (
+          <p className="rt-older-error" role="alert">Older messages could not be loaded. {feed.older_error}</p>
+        )}
         {oldest !== null && oldest > feed.first && (
           <button type="button" className="rt-older" disabled={feed.loading} onClick={older}>
-            {feed.loading ? "Loading…" : `Show older (${number.format(oldest - feed.first)})`}
+            {feed.loading ? "Loading…" : feed.older_error ? "Try again" : `Show older (${number.format(oldest - feed.first)})`}
           </button>
         )}
         {beginsLate && (

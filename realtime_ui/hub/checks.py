@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from realtime_ui.access.gate import Gate, identities
 from realtime_ui.core.clock import Clock
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.hub.fanout import hang_up, is_silent, queued_bytes
 from realtime_ui.hub.lobby import Audience
@@ -28,8 +29,8 @@ class Feed(Protocol):
         """The Engine.IO socket below a tab's, or None."""
         ...
 
-    async def disconnect(self, sid: str) -> None:
-        """End a tab's feeds."""
+    async def close(self, sid: str, ending: Ending) -> None:
+        """Tell a tab why its feeds end, then disconnect it."""
         ...
 
     async def revoke(self, tab: Tab) -> None:
@@ -90,8 +91,11 @@ class TabChecks:
         person = await self._gate.by_token(tab.token)
         if self._tabs.get(tab.sid) is not tab:
             return
-        if person is None or Audience.of(person) != Audience.of(tab.person):
-            await self._feed.disconnect(tab.sid)  # the page says so; after a new role it is to be loaded anew
+        if person is None:
+            await self._feed.close(tab.sid, Ending.SESSION_EXPIRED)
+            return
+        if Audience.of(person) != Audience.of(tab.person):
+            await self._feed.close(tab.sid, Ending.RIGHTS_CHANGED)
             return
         tab.person = person
         await self._feed.revoke(tab)

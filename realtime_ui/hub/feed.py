@@ -19,6 +19,7 @@ from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Json
 from realtime_ui.core.payloads import too_deep
@@ -125,14 +126,15 @@ class FeedNamespace(LineEvents, PresenceEvents):
         try:
             person = await self._gate.by_token(token)
         except RealtimeError as error:
-            raise Refused(error.title, error.problem()) from error
+            raise Refused(error.title, Ending.UNAVAILABLE.packet()) from error
         if person is None:
             metrics.SOCKETS_REFUSED.inc()
-            nobody = NotAuthenticated("Nobody is signed in here.", remedy="Sign in and reload the page.")
-            raise Refused(nobody.title, nobody.problem())
+            raise Refused(NotAuthenticated.title, Ending.SESSION_EXPIRED.packet())
         info = ClientInfo.of_scope(environ["asgi.scope"], "websocket", self._address_privacy)
         tab = self._tabs[sid] = Tab(sid, person, token, info, round(time.time() * 1000))
         self._presence.arrive(tab)
+        # A tab whose socket comes back as somebody else must not go on showing what the one before was shown.
+        await self.emit("you", {"person": str(person.id), "tenant": str(person.tenant)}, to=sid)
         if self._degraded:
             await self.emit("health", {"degraded": self._degraded}, to=sid)
 
@@ -283,7 +285,11 @@ class FeedNamespace(LineEvents, PresenceEvents):
     async def close_session(self, session_id: uuid.UUID) -> None:
         """End the feeds of a browser that signed out."""
         for sid in [sid for sid, tab in self._tabs.items() if tab.person.session_id == session_id]:
-            await self.disconnect(sid)
+            await self.close(sid, Ending.SIGNED_OUT)
+
+    def tell_going_away(self) -> None:
+        """Tell every socket that this worker stops, before its server closes them."""
+        send_to_room(self.server, NAMESPACE, None, "closed", Ending.GOING_AWAY.packet())
 
     async def recheck(self, subjects: Collection[uuid.UUID] | None) -> None:
         """Check at once the sockets of these people and sessions; of all when None."""
@@ -319,6 +325,8 @@ class FeedNamespace(LineEvents, PresenceEvents):
         tab = self._tabs.get(sid)
         person = await self._gate.by_token(tab.token) if tab else None
         if tab is None or person is None:
+            if tab is not None:
+                self.close_soon(sid, Ending.SESSION_EXPIRED)
             raise NotAuthenticated("The session has ended.", remedy="Sign in and reload the page.")
         tab.person = person
         return tab

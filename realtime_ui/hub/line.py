@@ -8,6 +8,7 @@ from typing import Any
 from realtime_ui.access.policy import Action, require
 from realtime_ui.core.channels import ChannelType, clip
 from realtime_ui.core.clock import Clock
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import InvalidRequest, NotFound, RealtimeError
 from realtime_ui.core.heartbeat import HeartbeatConfig
 from realtime_ui.core.messages import Json
@@ -25,7 +26,6 @@ from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 logger = logging.getLogger(__name__)
 
 MAX_ID = 200
-CLOSED = "An admin closed this connection. Reload the page to come back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class LineEvents(ClientNamespace):
         self.monitor = Monitor(
             parts.connections, parts.samples, parts.stats, self.heartbeats, self._send_monitor, clock
         )
-        self._cutting: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def stop_line(self) -> None:
         """End the beats, and let closings that are under way come to their end."""
         await self.heartbeats.stop()
-        await asyncio.gather(*self._cutting, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def on_beat(self, sid: str, data: object = None) -> Json:
         """A tab answers a beat: `{type, timestamp}`; the answer tells it how long a round trip takes."""
@@ -149,19 +149,25 @@ class LineEvents(ClientNamespace):
         return send_to_room(self.server, self.namespace, room, "beat", beat)
 
     def cut(self, sid: str) -> None:
-        """End a tab's feeds because an admin wants it, and say so on its page."""
-        task = asyncio.create_task(self._cut(sid), name="cut")
-        self._cutting.add(task)
-        task.add_done_callback(self._cutting.discard)
+        """Close a tab's feeds because an admin wants it."""
+        self.close_soon(sid, Ending.CLOSED_BY_ADMIN)
+
+    def close_soon(self, sid: str, ending: Ending) -> None:
+        """Close a tab's feeds in a task of its own, for callers that cannot wait or that still have to answer it."""
+        task = asyncio.create_task(self.close(sid, ending), name="close-feed")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self, sid: str, ending: Ending) -> None:
+        """Tell a tab why its feeds end, then disconnect it."""
+        await self.emit("closed", ending.packet(), to=sid)
+        await self.disconnect(sid)
 
     async def hang_up(self, sid: str) -> None:
-        """End a socket that does not answer."""
+        """Drop a socket that does not answer; it may still read why."""
         if (socket := self.engine_socket(sid)) is not None:
+            send_to_room(self.server, self.namespace, sid, "closed", Ending.SILENT.packet())
             await hang_up(socket)
-
-    async def _cut(self, sid: str) -> None:
-        await self.emit("closed", {"detail": CLOSED}, to=sid)
-        await self.disconnect(sid)
 
     def _send_monitor(self, room: str, event: str, data: Json) -> int:
         if data is None:

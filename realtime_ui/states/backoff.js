@@ -10,10 +10,10 @@ export class Backoff {
     this.timer = null;
   }
 
-  /** Retry after the next wait; one that is already running is replaced. */
-  later() {
+  /** Retry after the next wait, of at least so many ms; one that is already running is replaced. */
+  later(atLeastMs = 0) {
     clearTimeout(this.timer);
-    const wait = Math.min(MAX_MS, MIN_MS * 2 ** this.tries);
+    const wait = Math.max(atLeastMs, Math.min(MAX_MS, MIN_MS * 2 ** this.tries));
     this.tries += 1;
     this.timer = setTimeout(this.retry, wait * (0.5 + Math.random() / 2));
   }

@@ -14,12 +14,20 @@ T = TypeVar("T")
 
 CONNECTION = rx.asset("connection.js", shared=True).importable_path
 FEED_CLIENT = rx.asset("feed_client.js", shared=True).importable_path
-rx.asset("backoff.js", shared=True)  # which all of them import
-rx.asset("server_time.js", shared=True)  # by which all relative times go
-rx.asset("drafts.js", shared=True)  # which the feed client imports
+for _imported in (  # by those above and below
+    "absence.js",
+    "api.js",
+    "backoff.js",
+    "drafts.js",
+    "identity.js",
+    "outbox_queue.js",
+    "outbox_store.js",
+    "reach.js",
+    "server_time.js",
+    "store.js",
+):
+    rx.asset(_imported, shared=True)
 OUTBOX = rx.asset("outbox.js", shared=True).importable_path
-rx.asset("outbox_queue.js", shared=True)  # which the outbox imports
-rx.asset("outbox_store.js", shared=True)
 HEARTBEAT = rx.asset("heartbeat.js", shared=True).importable_path
 MONITOR = rx.asset("monitor.js", shared=True).importable_path
 LOBBY = rx.asset("lobby.js", shared=True).importable_path

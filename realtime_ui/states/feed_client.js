@@ -4,10 +4,9 @@
  * Frames that arrive while a feed catches up wait, what it has is dropped, a hole makes it subscribe again.
  */
 import { useEffect, useState } from "react";
+import { fetchApi } from "./api.js";
 import { Backoff } from "./backoff.js";
-import {
-  Store, addPart, ask, caughtUp, connectFeed, feedId, fetchApi, tell, useStore, wordsOf,
-} from "./connection.js";
+import { Store, addPart, ask, caughtUp, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
 import { Drafts } from "./drafts.js";
 import "./heartbeat.js"; // whoever watches a channel answers its heartbeats
 
@@ -72,6 +71,7 @@ class Feed {
       drafts: [], // messages that are being written
       loading: false,
       restored: false, // rows were replaced since the log went back to an earlier state
+      older_error: "", // why older messages could not be loaded
     });
   }
 
@@ -205,15 +205,16 @@ class Feed {
   async loadOlder(limit = 100) {
     const { rows, loading } = this.store.value;
     if (loading || rows.length === 0) return;
-    this.store.set({ loading: true });
+    this.store.set({ loading: true, older_error: "" });
     try {
       const before = rows[0].gap ? rows[0].seq - rows[0].gap + 1 : rows[0].seq;
       const path = `/api/channels/${encodeURIComponent(this.channel)}/history?before=${before}&limit=${limit}`;
       const page = await fetchApi(path);
+      if (!Array.isArray(page.messages)) throw new Error("The server's answer cannot be read. Try again.");
       if (page.epoch !== this.epoch || this.store.value.rows[0] !== rows[0]) return; // they no longer join on
-      this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, kept_days: page.kept_days, error: "" });
+      this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, kept_days: page.kept_days });
     } catch (error) {
-      this.store.set({ error: error.message });
+      this.store.set({ older_error: error.message });
     } finally {
       this.store.set({ loading: false });
     }

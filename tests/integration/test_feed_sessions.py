@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import socketio
@@ -12,16 +13,18 @@ from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.gate import CACHE_S
 from realtime_ui.access.revocations import INTERVAL_S
 from realtime_ui.api.guard import Guard
+from realtime_ui.core.endings import Ending
 from realtime_ui.core.principals import Role
 from realtime_ui.hub.checks import SESSIONS_INTERVAL_S
 from realtime_ui.persistence.accounts import AccountRepository
-from realtime_ui.runtime import Runtime
+from realtime_ui.runtime import Runtime, tell_going_away
 from realtime_ui.settings import Settings
 from tests.app import PASSWORD, free_port
 from tests.clock import ManualClock
 from tests.conftest import no_sink
 from tests.people import have_person
-from tests.tab import open_tab
+from tests.tab import Tab, open_tab
+from tests.waiting import until
 
 
 class Stage:
@@ -77,22 +80,55 @@ async def test_a_session_that_ended_elsewhere_ends_its_feed(stage: Stage) -> Non
     async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
         gone = asyncio.Event()
         tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
+        said: list[Any] = []
+        tab.client.on("closed", said.append, namespace="/feed")
         assert (await tab.sub("project:x"))["ok"]
         await stage.clock.advance(SESSIONS_INTERVAL_S + 1)
         assert (await tab.call("echo"))["ok"]
         async with stage.runtime.database.single() as connection:
             await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
         await ended(stage, gone)
+        assert said == [Ending.SESSION_EXPIRED.packet()]
+
+
+async def test_whoever_asks_after_the_session_has_ended_is_told_and_let_go(stage: Stage) -> None:
+    """At the first question, and not only at the next look."""
+    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
+        said: list[Any] = []
+        tab.client.on("closed", said.append, namespace="/feed")
+        async with stage.runtime.database.single() as connection:
+            await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
+        stage.clock.stand_still(CACHE_S + 1)  # before anything noticed and ended the feed
+        assert (await tab.sub("project:x"))["error"]["status"] == 401
+        await until(lambda: "/feed" not in tab.client.namespaces)
+        assert said == [Ending.SESSION_EXPIRED.packet()]
+
+
+async def test_a_tab_is_told_who_it_is_and_that_its_worker_stops(stage: Stage) -> None:
+    """A page compares the first with who it was before, and shows the second until it is connected again."""
+    cookie = await stage.cookie()
+    person = await stage.runtime.gate.by_token(cookie.partition("=")[2])
+    assert person is not None
+    told: list[Any] = []
+    tab = Tab(stage.url, cookie)
+    for name in ("you", "closed"):
+        tab.client.on(name, told.append, namespace="/feed")
+    await tab.connect("/feed")
+    tell_going_away()
+    await until(lambda: len(told) == 2)
+    assert told == [{"person": str(person.id), "tenant": str(person.tenant)}, Ending.GOING_AWAY.packet()]
+    await tab.client.disconnect()
 
 
 async def test_whoever_is_signed_out_posts_nothing(stage: Stage) -> None:
     """The session is looked up for every post; the answer is one after which a browser keeps what it has."""
     post = {"id": str(uuid.uuid4()), "channel": "session:s", "type": "session.message", "payload": {"text": "Hello"}}
-    async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
+    cookie = await stage.cookie()
+    async with open_tab(stage.url, cookie, "/feed") as poster, open_tab(stage.url, cookie, "/feed") as asker:
         async with stage.runtime.database.single() as connection:
             await connection.exec_driver_sql("DELETE FROM sign_in_sessions")
         stage.clock.stand_still(CACHE_S + 1)  # before anything noticed and ended the feed
-        for event in ("post", "whoami"):
+        for tab, event in ((poster, "post"), (asker, "whoami")):
             answer = await tab.call(event, post)
             assert (answer["ok"], answer["error"]["status"]) == (False, 401)
     async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
@@ -126,6 +162,9 @@ async def test_a_new_role_begins_with_a_new_feed(stage: Stage) -> None:
     async with open_tab(stage.url, await stage.cookie(), "/feed") as tab:
         gone = asyncio.Event()
         tab.client.on("disconnect", lambda *reason: gone.set(), namespace="/feed")
+        said: list[Any] = []
+        tab.client.on("closed", said.append, namespace="/feed")
         assert (await tab.sub("system:jobs"))["ok"]
         await stage.become(Role.MEMBER)
         await ended(stage, gone)
+        assert said == [Ending.RIGHTS_CHANGED.packet()]

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from realtime_ui.client import EventClient
 from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.endings import Ending
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.connection_stats import FLUSH_S
 from realtime_ui.persistence.connection_stats import LEASE_S
@@ -101,16 +102,19 @@ async def test_an_interval_changed_while_tabs_are_open_takes_effect_within_secon
 
 
 async def test_a_tab_that_does_not_answer_is_hung_up_and_one_that_does_is_not(app: App) -> None:
-    """Although its WebSocket answers every ping."""
+    """Although its WebSocket answers every ping; it is told why."""
     name = channel("organization")
+    said: list[Any] = []
     set_heartbeat(app, "organization", 1_000, 2_000)
     try:
         async with open_tab(app.url, app.cookie(MAX)) as silent, open_tab(app.url, app.cookie(MAX)) as good:
             silent.answers_beats = False
+            silent.client.on("closed", said.append, namespace="/feed")
             for tab in (silent, good):
                 await tab.sub(name)
             await until(lambda: not silent.client.connected, seconds=3 + 2 + 5 + 2 + SLACK_S)
             assert good.client.connected
+            assert said == [Ending.SILENT.packet()]
             async with asyncio.timeout(SLACK_S):
                 while [row["state"] for row in await connections(good, name) if row["closed"] is None] != ["alive"]:
                     await asyncio.sleep(0.2)
@@ -263,7 +267,7 @@ async def test_an_admin_closes_a_connection_of_their_tenant(app: App) -> None:
         assert (await ada.call("close_connection", {"connection": 7}))["error"]["field"] == "connection"
         assert await ada.call("close_connection", target) == {"ok": True}
         await until(lambda: "/feed" not in max_.client.namespaces)
-        assert "An admin closed" in said[0]["detail"]
+        assert said == [Ending.CLOSED_BY_ADMIN.packet()]
         await row_of(app, name, lambda row: row.disconnected_at is not None)
         assert (await ada.call("close_connection", target))["error"]["status"] == 404
 
