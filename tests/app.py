@@ -161,12 +161,14 @@ class App:
         os.close(handle)
         environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests", **environment}
         process = Process(app_root(), environment, Path(output), port or free_port())
+        known = command(database_url, "users", "list")
         for email, *flags in (
             ("ada@northwind.test", "--new-tenant", "Northwind", "--admin"),
             ("max@northwind.test", "--tenant", "Northwind"),
             ("eve@contoso.test", "--new-tenant", "Contoso", "--admin"),
         ):
-            command(database_url, "users", "add", email, *flags)
+            if email not in known:  # another app of this database may have added them
+                command(database_url, "users", "add", email, *flags)
         keys = {
             name: command(database_url, "keys", "add", "tests", "--tenant", name) for name in ("Northwind", "Contoso")
         }
