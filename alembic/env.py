@@ -8,6 +8,7 @@ from sqlmodel import SQLModel
 
 from alembic import context
 from realtime_ui.persistence import tables  # noqa: F401  (registers the tables)
+from realtime_ui.persistence.database import writable_session
 from realtime_ui.settings import load_settings
 
 # Held while migrating, so that two parents that start together migrate once; any fixed number does.
@@ -21,7 +22,9 @@ if context.is_offline_mode():
     context.configure(url=url, target_metadata=SQLModel.metadata, literal_binds=True)
     context.run_migrations()
 else:
-    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+    address = sa.make_url(url)
+    engine = sa.create_engine(address, poolclass=sa.NullPool, connect_args=writable_session(address))
+    with engine.connect() as connection:
         connection.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
         connection.commit()
         context.configure(

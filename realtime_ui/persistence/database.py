@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
-from sqlalchemy import event, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -68,7 +68,7 @@ class Database:
                 "tcp_user_timeout": TCP_TIMEOUT_MS,
                 "application_name": "realtime-ui",
                 "options": options,
-                "target_session_attrs": address.query.get("target_session_attrs", "read-write"),
+                **writable_session(address),
             },
         )
         self.connections_lost = 0
@@ -141,6 +141,11 @@ class Database:
             yield
         finally:
             timer.cancel()
+
+
+def writable_session(address: URL) -> dict[str, str]:
+    """The argument by which libpq connects to a server that accepts writes, unless the address says otherwise."""
+    return {"target_session_attrs": str(address.query.get("target_session_attrs", "read-write"))}
 
 
 def _hang_up(connection: AsyncConnection) -> None:

@@ -144,7 +144,7 @@ class _Run:
                 STEADY,
                 cookie,
                 dice.sample(CHANNELS, 4),
-                rewind=500,
+                rewind=50,
                 dice=random.Random(f"{plan.seed}/watcher/{number}"),
             )
             for number in range(plan.watchers)

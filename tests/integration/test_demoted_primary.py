@@ -129,7 +129,7 @@ def test_migrations_go_to_the_server_that_accepts_writes(
     """The command line's address is the app's."""
     demote(other_postgres.url)
     run(own_postgres.url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-    upgrade(both(other_postgres.url, own_postgres.url) + "&target_session_attrs=read-write")
+    upgrade(both(other_postgres.url, own_postgres.url))
     run(own_postgres.url, "SELECT FROM realtime_leases")
 
 
