@@ -27,6 +27,7 @@ class Tab:
         self._headers = {"Cookie": cookie} if cookie else {}
         self.frames: list[dict[str, Any]] = []
         self.lobby: list[list[dict[str, Any]]] = []
+        self.titles: dict[str, str | None] = {}
         self.updates: list[dict[str, Any]] = []
         self.health: list[dict[str, Any]] = []
         self.presence: list[dict[str, Any]] = []
@@ -38,6 +39,7 @@ class Tab:
         self.client.on("beat", self._beat, namespace="/feed")
         self.client.on("frame", self._frame, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
+        self.client.on("titles", self._titles, namespace="/feed")
         self.client.on("health", self._health, namespace="/feed")
         self.client.on("presence", self._presence, namespace="/feed")
         self.client.on("event", self._update, namespace="/_event")
@@ -94,6 +96,10 @@ class Tab:
 
     async def _lobby(self, rows: list[dict[str, Any]]) -> None:
         self.lobby.append(rows)
+        self._news.set()
+
+    async def _titles(self, titles: dict[str, str | None]) -> None:
+        self.titles |= titles
         self._news.set()
 
     async def _health(self, health: dict[str, Any]) -> None:

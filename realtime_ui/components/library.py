@@ -11,6 +11,7 @@ AGO = rx.asset("ago.js", shared=True)
 SENTENCES = rx.asset("sentences.js", shared=True)
 LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
 CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path
+CHANNEL_TITLE = rx.asset("channel_title.jsx", shared=True).importable_path
 CHANNEL_LIST = rx.asset("channel_list.jsx", shared=True).importable_path
 CONNECTION_BANNER = rx.asset("connection_banner.jsx", shared=True).importable_path
 FIRST_EVENT = rx.asset("first_event.jsx", shared=True).importable_path

@@ -4,8 +4,8 @@ import { useState } from "react";
 import { Link } from "react-router";
 import { ago, useNow } from "./ago.js";
 import { Avatar, byLiveliness, tabsOf } from "./presence.jsx";
-import { useLobby } from "$/public/external/realtime_ui/states/client_vars/lobby.js";
 import { useRoster } from "$/public/external/realtime_ui/states/client_vars/presence.js";
+import { useTitles } from "$/public/external/realtime_ui/states/client_vars/titles.js";
 
 const ELSEWHERE = "Elsewhere in the app";
 const number = new Intl.NumberFormat();
@@ -113,14 +113,13 @@ function ByChannel({ members, me, now, titles, routes }) {
 
 export function PresenceRoster({ routes }) {
   const { members, left, count, me, loading, error } = useRoster();
-  const { rows } = useLobby(); // knows the channels' titles
+  const titles = useTitles([...members, ...left].flatMap(({ metas }) => metas.map(({ channel }) => channel)));
   const [filter, setFilter] = useState("");
   const [view, setView] = useState("person");
   const [sort, setSort] = useState("liveliness");
   const now = useNow(1000);
   if (loading) return <p className={error ? "rt-problem" : "rt-empty"} role={error ? "alert" : undefined}>{error || "Loading…"}</p>;
 
-  const titles = new Map((rows ?? []).map(({ channel, title }) => [channel, title]));
   const words = filter.trim().toLowerCase();
   const matches = ({ name, metas, state }) =>
     [name, state, ...metas.flatMap(({ channel, device, browser }) => [channel, titles.get(channel), device, browser])]

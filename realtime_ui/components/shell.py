@@ -4,7 +4,8 @@ import reflex as rx
 
 from realtime_ui.components.forms import native_form
 from realtime_ui.components.message_form import unsent_at_sign_out, unsent_messages
-from realtime_ui.components.views import connection_dot
+from realtime_ui.components.views import channel_title, connection_dot
+from realtime_ui.states.channel import ChannelState
 from realtime_ui.states.session import SessionState
 
 
@@ -33,17 +34,18 @@ def shell(*children: rx.Component, wide: bool = True) -> rx.Component:
     )
 
 
-def page_head(kind: str, title: str | rx.Var[str], *beside: rx.Component) -> rx.Component:
+def page_head(kind: str, state: type[ChannelState], title: str | rx.Var[str], *beside: rx.Component) -> rx.Component:
     """What a page is about: its kind as a small mark, and its title.
 
     Args:
         kind: a channel type.
-        title: what people call it.
+        state: which channel it is about.
+        title: what people call it, as the page was loaded.
         beside: what stands at the other end.
     """
     return rx.el.header(
         rx.el.span(kind, class_name="rt-kind", custom_attrs={"data-kind": kind}),
-        rx.el.h1(title),
+        channel_title(state, title),
         *beside,
         class_name="rt-page-head",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 from reflex_base.config import get_config
 
-from realtime_ui.components.library import CHANNEL_LIST, CONNECTION_BANNER, CURRENT_FIELDS, FIRST_EVENT
+from realtime_ui.components.library import CHANNEL_LIST, CHANNEL_TITLE, CONNECTION_BANNER, CURRENT_FIELDS, FIRST_EVENT
 from realtime_ui.states.channel import ChannelState
 
 
@@ -36,6 +36,16 @@ class CurrentFields(rx.Component):
     hydrated: rx.Var[bool]
     rewind: rx.Var[int]
     empty: rx.Var[str]
+
+
+class ChannelTitle(rx.Component):
+    """The React component of `channel_title.jsx`."""
+
+    library = CHANNEL_TITLE
+    tag = "ChannelTitle"
+
+    channel: rx.Var[str]
+    initial: rx.Var[str]
 
 
 class ChannelList(rx.Component):
@@ -85,6 +95,16 @@ def current_fields(state: type[ChannelState]) -> rx.Component:
         rewind=state.rewind,
         empty="No field has been set yet.",
     )
+
+
+def channel_title(state: type[ChannelState], initial: str | rx.Var[str]) -> rx.Component:
+    """A heading with what people call a channel; it changes when somebody renames it.
+
+    Args:
+        state: which channel.
+        initial: shown until the title is known in the browser.
+    """
+    return ChannelTitle.create(channel=state.channel, initial=initial)
 
 
 def channel_list(routes: Mapping[str, str], empty: rx.Component) -> rx.Component:

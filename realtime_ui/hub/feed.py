@@ -23,12 +23,14 @@ from realtime_ui.core.endings import Ending
 from realtime_ui.core.errors import NotAuthenticated, RealtimeError
 from realtime_ui.core.messages import Json
 from realtime_ui.core.payloads import too_deep
+from realtime_ui.hub import channel_feed
+from realtime_ui.hub.channel_feed import ChannelEvents
 from realtime_ui.hub.checks import TabChecks
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.fanout import hang_up, is_silent, send_to_room, sockets_in
 from realtime_ui.hub.hub import RealtimeHub
 from realtime_ui.hub.line import LineEvents, LineParts
-from realtime_ui.hub.lobby import Audience, Lobby
+from realtime_ui.hub.lobby import Lobby
 from realtime_ui.hub.posts import MAX_POST_BYTES, Posts
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import BURST, RATE, PresenceEvents, PresenceSinkFactory
@@ -46,7 +48,7 @@ EVENT_NAMESPACE = "/_event"
 SILENT, SENT_AWAY = AsyncServer.reason.PING_TIMEOUT, AsyncServer.reason.SERVER_DISCONNECT
 
 
-class FeedNamespace(LineEvents, PresenceEvents):
+class FeedNamespace(LineEvents, PresenceEvents, ChannelEvents):
     """Watches channels for tabs.
 
     Args:
@@ -93,7 +95,9 @@ class FeedNamespace(LineEvents, PresenceEvents):
             hub, self, self._send_frame, sink_for_state, self._client_token, self.heartbeats, max_channels=max_channels
         )
         self._tabs = self._subscriptions.tabs
-        self.lobby = Lobby(channels, self._subscriptions.watching, self._send_lobby, clock)
+        self.lobby = Lobby(channels, self._subscriptions.watching, self._send_news, clock)
+        self._channels = channels
+        self._list_limit = RateLimiter(channel_feed.RATE, channel_feed.BURST, clock)
         self._presence = presence
         self._presence_limit = RateLimiter(RATE, BURST, clock)
         self._sink_for_presence = sink_for_presence
@@ -190,34 +194,6 @@ class FeedNamespace(LineEvents, PresenceEvents):
             "more": page.more,
         }
 
-    async def on_fields(self, sid: str, data: object = None) -> Json:
-        """A channel's current fields; `{channel}` in.
-
-        Returns:
-            `{ok: true, epoch, seq, head, fields, more}`: `fields` `{name: [value, seq]}` as the events up to `seq`
-            left them, `[text, seq, bytes]` for a value of that many bytes of which only the beginning is kept;
-            `seq` is below `head` while a long log is still being read, and a later request brings more; `more`
-            says that there are fields beyond the bounds. Or `{ok: false, error}` with an RFC 9457 problem.
-        """
-        try:
-            tab = await self._tab(sid)
-            channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
-            require(tab.person, Action.READ, channel)
-            key = (tab.person.tenant, channel)
-            found = await self._fields.read(*key)
-        except RealtimeError as error:
-            return {"ok": False, "error": error.problem()}
-        if found.seq < found.head:
-            self._folder.request(key)
-        return {
-            "ok": True,
-            "epoch": found.epoch,
-            "seq": found.seq,
-            "head": found.head,
-            "fields": {name: each.row() for name, each in found.values.items()},
-            "more": found.more,
-        }
-
     async def on_unsub(self, sid: str, data: object = None) -> Json:
         """Watch a channel no longer; `{channel}` in, `{ok: true}` or a problem out."""
         try:
@@ -255,17 +231,6 @@ class FeedNamespace(LineEvents, PresenceEvents):
     async def on_echo(self, sid: str, data: object = None) -> Json:
         """Answer at once with the server's time, `{ok, now}` in ms, so that the tab knows it and the round trip's."""
         return {"ok": sid in self._tabs, "now": round(time.time() * 1000)}
-
-    async def on_lobby(self, sid: str, data: object = None) -> Json:
-        """Look at the tenant's list of channels, live; `{ok: true, rows}` or a problem out."""
-        try:
-            tab = await self._tab(sid)
-            require(tab.person, Action.LIST, None)
-            audience = Audience.of(tab.person)
-            await self.enter_room(sid, audience.room)
-            return {"ok": True, "rows": await self.lobby.enter(audience)}
-        except RealtimeError as error:
-            return {"ok": False, "error": error.problem()}
 
     @property
     def sockets(self) -> int:
@@ -306,7 +271,7 @@ class FeedNamespace(LineEvents, PresenceEvents):
         """Take a tab out of all its rooms, and tell it when it has read what waits for it."""
         metrics.QUEUE_BOUNDS_HIT.inc()
         await self._subscriptions.release_all(tab)
-        await self.leave_room(tab.sid, Audience.of(tab.person).room)
+        await self.leave_lists(tab)
         await self.leave_monitor(tab)
         await self._forget_presence_rooms(tab)
         # It waits behind all the rest: whoever reads it has drained, and comes back by seq.
@@ -344,10 +309,10 @@ class FeedNamespace(LineEvents, PresenceEvents):
         sockets = send_to_room(self.server, NAMESPACE, room_of((frame.tenant, frame.channel)), "frame", data)
         metrics.DELIVERIES.inc(sockets * len(frame.messages))
 
-    def _send_lobby(self, audience: Audience, rows: list[Json]) -> int:
-        if not rows:
-            return sockets_in(self.server, NAMESPACE, audience.room)
-        return send_to_room(self.server, NAMESPACE, audience.room, "lobby", rows)
+    def _send_news(self, room: str, event: str, data: Json) -> int:
+        if not data:
+            return sockets_in(self.server, NAMESPACE, room)
+        return send_to_room(self.server, NAMESPACE, room, event, data)
 
     def _timed_out(self, sid: str, key: ChannelKey) -> None:
         self._subscriptions.timed_out(sid, key)

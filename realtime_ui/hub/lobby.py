@@ -1,12 +1,13 @@
-"""The lobby: a tenant's channels with their last activity, live, for whoever looks at the list.
+"""The lobby: a tenant's channels with their last activity, live, for whoever looks at the list; and their titles.
 
-While anybody looks, one query a second and audience finds what changed, whichever worker it came through.
+While anybody looks, one query a second and audience finds what was active, and one query a second for all tenants
+finds what was renamed, whichever worker it came through. What is kept here does not grow with the number of channels.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from realtime_ui.access.policy import lists
@@ -15,7 +16,7 @@ from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.core.messages import Json
 from realtime_ui.core.principals import Person
-from realtime_ui.persistence.channels import ChannelRepository, ChannelSummary
+from realtime_ui.persistence.channels import PAGE, ChannelRepository, ChannelSummary, ListPlace
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +39,21 @@ class Audience:
 
     @property
     def room(self) -> str:
-        """The audience's room."""
+        """The audience's room for the list."""
         return f"{self.tenant}/lobby/{len(self.types)}"
+
+    @property
+    def titles_room(self) -> str:
+        """The audience's room for titles."""
+        return f"{self.tenant}/titles/{len(self.types)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Some rows of a list, and the place below which it goes on; None at its end."""
+
+    rows: list[Json]
+    end: ListPlace | None
 
 
 class Lobby:
@@ -48,7 +62,7 @@ class Lobby:
     Args:
         channels: the registry.
         watching: how many tabs watch each of a tenant's channels.
-        send: sends rows to an audience's room; returns how many look.
+        send: sends an event with its data to a room; without data, nothing. Returns how many are in the room.
         clock: tells the time.
     """
 
@@ -56,14 +70,16 @@ class Lobby:
         self,
         channels: ChannelRepository,
         watching: Callable[[uuid.UUID], dict[ChannelName, int]],
-        send: Callable[[Audience, list[Json]], int],
+        send: Callable[[str, str, Json], int],
         clock: Clock,
     ) -> None:
         self._channels = channels
         self._watching = watching
         self._send = send
         self._clock = clock
-        self._shown: dict[Audience, dict[str, Json]] = {}
+        self._lists: dict[Audience, _List] = {}
+        self._titles: set[Audience] = set()
+        self._renamed: Mapping[tuple[uuid.UUID, ChannelName], str | None] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -76,41 +92,79 @@ class Lobby:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def enter(self, audience: Audience) -> list[Json]:
-        """Somebody begins to look: the whole list as it is now, most recently active first."""
-        shown = self._shown.setdefault(audience, {})
-        rows = await self._rows(audience, None)
-        shown.update({row["channel"]: row for row in rows})
-        return rows
+    def follow(self, audience: Audience) -> None:
+        """Somebody is in the audience's room: tell it of what changes."""
+        if audience not in self._lists:
+            self._lists[audience] = _List({}, self._watching(audience.tenant))
 
-    async def _rows(self, audience: Audience, changed_within_s: float | None) -> list[Json]:
+    def follow_titles(self, audience: Audience) -> None:
+        """Somebody is in the audience's room for titles: tell it of new ones."""
+        self._titles.add(audience)
+
+    async def page(self, audience: Audience, below: ListPlace | None) -> ListPage:
+        """A page of the list, most recently active first, from its beginning or from below a place."""
+        found = await self._channels.page(audience.tenant, audience.types, below=below)
+        return ListPage(self._rows(audience, found), found[-1].place if len(found) == PAGE else None)
+
+    async def search(self, audience: Audience, query: str) -> tuple[list[Json], bool]:
+        """The channels that match best, and whether there are more."""
+        found, more = await self._channels.search(audience.tenant, audience.types, query)
+        return self._rows(audience, found), more
+
+    def _rows(self, audience: Audience, channels: list[ChannelSummary]) -> list[Json]:
         watching = self._watching(audience.tenant)
-        channels = await self._channels.list(audience.tenant, changed_within_s=changed_within_s)
-        return [_row(channel, watching) for channel in channels if channel.name.type in audience.types]
+        return [_row(channel, watching) for channel in channels]
 
     async def _run(self) -> None:
         while True:
             await self._clock.sleep(INTERVAL_S)
-            for audience in list(self._shown):
-                try:
-                    await self._tick(audience)
-                except RealtimeError as error:
-                    logger.debug("The lobby waits: %s", error)  # health has said why
-                except Exception:
-                    logger.exception("The lobby of %s failed and goes on", audience.tenant)
+            try:
+                await self._tell_titles()
+                for audience in list(self._lists):
+                    await self._tell_changes(audience)
+            except RealtimeError as error:
+                logger.debug("The lobby waits: %s", error)  # health has said why
+            except Exception:
+                logger.exception("The lobby failed and goes on")
 
-    async def _tick(self, audience: Audience) -> None:
-        shown = self._shown[audience]
-        now = {row["channel"]: row for row in await self._rows(audience, LOOK_BACK_S)}
+    async def _tell_changes(self, audience: Audience) -> None:
+        told = self._lists[audience]
+        found = await self._channels.changed(audience.tenant, audience.types, within_s=LOOK_BACK_S)
+        recent = {row["channel"]: row for row in self._rows(audience, found)}
+        changed: list[Json] = [row for name, row in recent.items() if told.recent.get(name) != row]
         watching = self._watching(audience.tenant)
-        for name, row in shown.items():  # whose watchers came or went without an event
-            count = watching.get(ChannelName.stored(name), 0)
-            if name not in now and row["watching"] != count:
-                now[name] = {**row, "watching": count}
-        changed = [row for name, row in now.items() if shown.get(name) != row]
-        shown.update({row["channel"]: row for row in changed})
-        if self._send(audience, changed) == 0:  # nobody looks any more
-            self._shown.pop(audience, None)
+        for name in watching.keys() | told.watching.keys():  # whose watchers came or went without an event
+            count = watching.get(name, 0)
+            if name.type in audience.types and str(name) not in recent and told.watching.get(name, 0) != count:
+                changed.append({"channel": str(name), "watching": count})
+        told.recent, told.watching = recent, watching
+        if self._send(audience.room, "lobby", changed) == 0:  # nobody looks any more
+            self._lists.pop(audience, None)
+
+    async def _tell_titles(self) -> None:
+        audiences = self._titles | self._lists.keys()
+        if not audiences:
+            return
+        found = await self._channels.renamed(within_s=LOOK_BACK_S)
+        news = {key: title for key, title in found.items() if self._renamed.get(key, self) != title}
+        self._renamed = found
+        for audience in audiences:
+            titles = {
+                str(name): title
+                for (tenant, name), title in news.items()
+                if tenant == audience.tenant and name.type in audience.types
+            }
+            self._send(audience.room, "titles", titles)
+            if self._send(audience.titles_room, "titles", titles) == 0:
+                self._titles.discard(audience)
+
+
+@dataclass(slots=True)
+class _List:
+    """What an audience was told last: rows that were active a moment ago, and how many watched each channel."""
+
+    recent: dict[str, Json]
+    watching: dict[ChannelName, int]
 
 
 def _row(channel: ChannelSummary, watching: dict[ChannelName, int]) -> dict[str, Json]:
@@ -119,6 +173,7 @@ def _row(channel: ChannelSummary, watching: dict[ChannelName, int]) -> dict[str,
         "channel": str(channel.name),
         "title": channel.title,
         "lastActivity": round(stamp.timestamp() * 1000) if stamp else None,
+        "moment": channel.moment_us // 1000,
         "events": channel.last_seq,
         "watching": watching.get(channel.name, 0),
     }

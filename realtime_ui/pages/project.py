@@ -49,7 +49,7 @@ def project() -> rx.Component:
     """The project page."""
     return shell(
         rx.el.div(
-            page_head("project", ProjectState.title, avatar_stack(ProjectState)),
+            page_head("project", ProjectState, ProjectState.title, avatar_stack(ProjectState)),
             rx.cond(ProjectState.problem, rx.el.p(ProjectState.problem, role="alert", class_name="rt-problem")),
             rx.el.section(
                 rx.el.h2("Activity"),

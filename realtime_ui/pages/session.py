@@ -51,7 +51,7 @@ def session() -> rx.Component:
     """The session page."""
     return shell(
         rx.el.div(
-            page_head("session", SessionPageState.title, avatar_stack(SessionPageState)),
+            page_head("session", SessionPageState, SessionPageState.title, avatar_stack(SessionPageState)),
             rx.el.section(
                 rx.el.h2("Conversation"),
                 live_feed(SessionPageState, label="Session messages"),

@@ -2,20 +2,107 @@
 
 import json
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
-from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.persistence.database import Database
 
-_LIST = text("""
-    SELECT c.channel_name, c.title, c.last_activity_at, coalesce(h.last_seq, 0) AS last_seq
-    FROM realtime_channels c LEFT JOIN realtime_channel_heads h ON h.channel_id = c.id
-    WHERE c.tenant_id = :tenant AND c.is_active
-      AND (cast(:within AS float8) IS NULL OR c.updated_at >= now() - make_interval(secs => :within))
-    ORDER BY c.last_activity_at DESC NULLS LAST, c.channel_name LIMIT :limit
+PAGE = 100
+FOUND = 50
+CHANGED = 200
+RENAMED = 1_000
+CANDIDATES = 500
+"""How many channels that match are ranked at most; where more do, the newest are among them."""
+LOOK_THROUGH = 500
+
+# The moment by which a list is ordered, as the index idx_realtime_channels_listed has it.
+_MOMENT = "coalesce(c.last_activity_at, c.created_at)"
+_SUMMARY = f"""
+    c.id, c.channel_name, c.title, c.last_activity_at,
+    cast(extract(epoch FROM {_MOMENT}) * 1000000 AS bigint) AS moment_us
+"""
+# Each type is read in the index's order and no further than needed: types that somebody may not list cost nothing.
+_LISTED = f"""
+    SELECT l.*, coalesce(h.last_seq, 0) AS last_seq
+    FROM unnest(cast(:types AS text[])) AS k (type)
+    CROSS JOIN LATERAL (
+        SELECT {_SUMMARY} FROM realtime_channels c
+        WHERE c.tenant_id = :tenant AND c.channel_type = k.type AND c.is_active
+          AND {_MOMENT} IS NOT NULL AND {{condition}}
+        ORDER BY {_MOMENT} DESC, c.channel_name DESC LIMIT :limit) l
+    LEFT JOIN realtime_channel_heads h ON h.channel_id = l.id
+    ORDER BY l.moment_us DESC, l.channel_name DESC LIMIT :limit
+"""
+_FIRST_PAGE = text(_LISTED.format(condition="true"))
+_NEXT_PAGE = text(
+    _LISTED.format(
+        condition=f"""({_MOMENT}, c.channel_name)
+            < (timestamptz 'epoch' + cast(:moment_us AS bigint) * interval '1 microsecond', :name)"""
+    )
+)
+_CHANGED = text(_LISTED.format(condition=f"{_MOMENT} >= now() - make_interval(secs => :within)"))
+# Two ways to candidates: among the newest channels, which finds words that many have, and over the index, which finds
+# rare ones. Each is bounded, so a word that all channels have costs no more than one that few have.
+_SEARCH = text(f"""
+    WITH given AS (
+        SELECT quote_literal('=' || cast(:tenant AS uuid)) AS tenant, w.word
+        FROM unnest(realtime_words(:query)) AS w (word)
+    ), wish AS (
+        SELECT cast(min(tenant) || string_agg(' & ' || quote_literal(word) || ':*', '') AS tsquery) AS prefixes,
+               cast(min(tenant) || string_agg(' & ' || quote_literal(word), '') AS tsquery) AS whole
+        FROM given
+    ), newest AS (
+        SELECT l.id FROM (
+            SELECT n.id FROM unnest(cast(:types AS text[])) AS k (type)
+            CROSS JOIN LATERAL (
+                SELECT c.id, {_MOMENT} AS moment FROM realtime_channels c
+                WHERE c.tenant_id = :tenant AND c.channel_type = k.type AND c.is_active AND {_MOMENT} IS NOT NULL
+                ORDER BY {_MOMENT} DESC, c.channel_name DESC LIMIT :look_through) n
+            ORDER BY n.moment DESC LIMIT :look_through) l
+        CROSS JOIN LATERAL (  -- one probe each, and not over the index of words: so OFFSET
+            SELECT s.words FROM realtime_channel_search s WHERE s.channel_id = l.id OFFSET 0) s
+        WHERE s.words @@ (SELECT prefixes FROM wish)
+    ), indexed AS (
+        SELECT s.channel_id AS id FROM realtime_channel_search s
+        JOIN realtime_channels c ON c.id = s.channel_id
+        WHERE s.words @@ (SELECT prefixes FROM wish) AND s.tenant_id = :tenant
+          AND c.channel_type = ANY(cast(:types AS text[])) AND c.is_active
+        LIMIT :candidates
+    ), named AS (
+        SELECT c.id FROM unnest(cast(:types AS text[])) AS k (type)
+        JOIN realtime_channels c ON c.tenant_id = :tenant AND c.channel_name = k.type || ':' || :query
+        WHERE c.is_active
+    )
+    SELECT {_SUMMARY}, coalesce(h.last_seq, 0) AS last_seq
+    FROM (SELECT id FROM newest UNION SELECT id FROM indexed UNION SELECT id FROM named) found
+    JOIN realtime_channels c ON c.id = found.id
+    JOIN realtime_channel_search s ON s.channel_id = c.id
+    LEFT JOIN realtime_channel_heads h ON h.channel_id = c.id
+    CROSS JOIN LATERAL (
+        SELECT lower(substr(c.channel_name, strpos(c.channel_name, ':') + 1)) AS id,
+               lower(coalesce(c.title, '')) AS title, lower(:query) AS query) t
+    ORDER BY (t.id = t.query OR t.title = t.query) DESC,
+             (starts_with(t.title, t.query) OR starts_with(t.id, t.query)) DESC,
+             (s.words @@ (SELECT whole FROM wish)) DESC, {_MOMENT} DESC, c.channel_name DESC
+    LIMIT :limit
+""")
+# The plan depends on how many channels the tenant has; one for all tenants, as PostgreSQL makes it after some calls
+# of a prepared statement, would scan them all.
+_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
+_TITLES = text("""
+    SELECT channel_name, title FROM realtime_channels
+    WHERE tenant_id = :tenant AND channel_name = ANY(cast(:names AS text[]))
+""")
+_RENAMED = text("""
+    SELECT c.tenant_id, c.channel_name, c.title FROM realtime_channel_search s
+    JOIN realtime_channels c ON c.id = s.channel_id
+    WHERE s.renamed_at >= now() - make_interval(secs => :within)
+    ORDER BY s.renamed_at DESC LIMIT :limit
 """)
 _SET_TITLE = text("""
     INSERT INTO realtime_channels (id, tenant_id, channel_name, channel_type, entity_id, title, created_at, updated_at)
@@ -44,13 +131,30 @@ EVERY_TYPE: Inbound = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
+class ListPlace:
+    """A place in a list of channels, which goes on below it: its moment in µs since the Unix epoch, and its name."""
+
+    moment_us: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelSummary:
-    """A channel as a list shows it."""
+    """A channel as a list shows it.
+
+    `moment_us` is when it was last active, or else made, in µs since the Unix epoch: what lists are ordered by.
+    """
 
     name: ChannelName
     title: str | None
     last_activity_at: datetime | None
     last_seq: int
+    moment_us: int
+
+    @property
+    def place(self) -> ListPlace:
+        """Its place in a list."""
+        return ListPlace(self.moment_us, str(self.name))
 
 
 class ChannelRepository:
@@ -63,17 +167,57 @@ class ChannelRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def list(
-        self, tenant: uuid.UUID, *, changed_within_s: float | None = None, limit: int = 200
+    async def page(
+        self, tenant: uuid.UUID, types: Collection[ChannelType], *, below: ListPlace | None = None, limit: int = PAGE
     ) -> list[ChannelSummary]:
-        """A tenant's channels, most recently active first; only those changed within some seconds, where given."""
-        values = {"tenant": tenant, "within": changed_within_s, "limit": limit}
+        """A tenant's channels of some types, most recently active first, from below a place where one is given."""
+        if below is None:
+            return await self._summaries(_FIRST_PAGE, tenant, types, limit=limit)
+        return await self._summaries(_NEXT_PAGE, tenant, types, limit=limit, moment_us=below.moment_us, name=below.name)
+
+    async def changed(
+        self, tenant: uuid.UUID, types: Collection[ChannelType], *, within_s: float
+    ) -> list[ChannelSummary]:
+        """Those that were active, or made, within some seconds: at most `CHANGED`, the latest ones."""
+        return await self._summaries(_CHANGED, tenant, types, limit=CHANGED, within=within_s)
+
+    async def search(
+        self, tenant: uuid.UUID, types: Collection[ChannelType], query: str
+    ) -> tuple[list[ChannelSummary], bool]:
+        """Those whose title or id has, for each word of `query`, a word that begins with it; the best first.
+
+        An exact id or title comes first, then what begins with the query, then whole words, then the latest.
+
+        Returns:
+            at most `FOUND`, and whether there are more.
+        """
+        bounds = {"limit": FOUND + 1, "candidates": CANDIDATES, "look_through": LOOK_THROUGH}
+        values = {"tenant": tenant, "types": [kind.value for kind in types], "query": query, **bounds}
+        async with self._database.transaction() as connection:
+            await connection.execute(_CUSTOM_PLAN)
+            found = [_summary(row) for row in await connection.execute(_SEARCH, values)]
+        return found[:FOUND], len(found) > FOUND
+
+    async def titles(self, tenant: uuid.UUID, channels: Collection[ChannelName]) -> dict[ChannelName, str | None]:
+        """The titles of some channels; those that do not exist are left out."""
+        values = {"tenant": tenant, "names": [str(name) for name in channels]}
         async with self._database.single() as connection:
-            rows = (await connection.execute(_LIST, values)).all()
-        return [
-            ChannelSummary(ChannelName.stored(row.channel_name), row.title, row.last_activity_at, row.last_seq)
-            for row in rows
-        ]
+            rows = (await connection.execute(_TITLES, values)).all()
+        return {ChannelName.stored(row.channel_name): row.title for row in rows}
+
+    async def renamed(self, *, within_s: float) -> dict[tuple[uuid.UUID, ChannelName], str | None]:
+        """The titles that were set within some seconds, of all tenants: at most `RENAMED`, the latest ones."""
+        async with self._database.single() as connection:
+            rows = (await connection.execute(_RENAMED, {"within": within_s, "limit": RENAMED})).all()
+        return {(row.tenant_id, ChannelName.stored(row.channel_name)): row.title for row in rows}
+
+    async def _summaries(
+        self, statement: TextClause, tenant: uuid.UUID, types: Collection[ChannelType], **values: object
+    ) -> list[ChannelSummary]:
+        values |= {"tenant": tenant, "types": [kind.value for kind in types]}
+        async with self._database.single() as connection:
+            rows = (await connection.execute(statement, values)).all()
+        return [_summary(row) for row in rows]
 
     async def set_title(self, tenant: uuid.UUID, channel: ChannelName, title: str | None) -> None:
         """Name a channel for people, making it where it is new."""
@@ -112,6 +256,11 @@ class ChannelRepository:
 def _types(stored: object) -> Inbound:
     """Types as stored; a channel that was opened before release 0211, or in SQL by hand, accepts all."""
     return tuple(map(str, stored)) if isinstance(stored, list) else EVERY_TYPE
+
+
+def _summary(row: Any) -> ChannelSummary:
+    name = ChannelName.stored(row.channel_name)
+    return ChannelSummary(name, row.title, row.last_activity_at, row.last_seq, row.moment_us)
 
 
 def _row(tenant: uuid.UUID, channel: ChannelName) -> dict[str, object]:

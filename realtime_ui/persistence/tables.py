@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Integer, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INT8MULTIRANGE, JSONB, TSVECTOR
 from sqlmodel import Field, SQLModel
 
 CHANNEL_TYPES = "channel_type IN ('project', 'session', 'organization', 'user', 'system')"
@@ -24,7 +24,13 @@ class RealtimeChannel(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint(CHANNEL_TYPES, name="realtime_channels_channel_type_check"),
         Index("idx_realtime_channels_name", "tenant_id", "channel_name", unique=True),
-        Index("idx_realtime_channels_activity", "tenant_id", text("last_activity_at DESC")),
+        Index(
+            "idx_realtime_channels_listed",
+            "tenant_id",
+            "channel_type",
+            text("coalesce(last_activity_at, created_at) DESC"),
+            text("channel_name DESC"),
+        ),
         Index(
             "idx_realtime_channels_inbound",
             "tenant_id",
@@ -45,6 +51,30 @@ class RealtimeChannel(SQLModel, table=True):
     created_at: datetime | None = _time()
     updated_at: datetime | None = _time()
     title: str | None = Field(default=None, sa_type=Text)
+
+
+class RealtimeChannelSearch(SQLModel, table=True):
+    """The words by which a channel is found, kept by a trigger, and when its title was last set."""
+
+    __tablename__ = "realtime_channel_search"
+    __table_args__ = (
+        Index(
+            "idx_realtime_channel_search_words",
+            "words",
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": "256"},
+        ),
+        Index(
+            "idx_realtime_channel_search_renamed",
+            "renamed_at",
+            postgresql_where=text("renamed_at IS NOT NULL"),
+        ),
+    )
+
+    channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
+    tenant_id: uuid.UUID
+    words: Any = Field(sa_column=Column(TSVECTOR, nullable=False))
+    renamed_at: datetime | None = _time()
 
 
 class RealtimeEvent(SQLModel, table=True):

@@ -31,6 +31,7 @@ OUTBOX = rx.asset("outbox.js", shared=True).importable_path
 HEARTBEAT = rx.asset("heartbeat.js", shared=True).importable_path
 MONITOR = rx.asset("monitor.js", shared=True).importable_path
 LOBBY = rx.asset("lobby.js", shared=True).importable_path
+TITLES = rx.asset("titles.js", shared=True).importable_path
 PRESENCE = rx.asset("presence.js", shared=True).importable_path
 _LIBRARIES = {
     "useConnection": CONNECTION,

@@ -33,7 +33,7 @@ async def test_the_start_page_lists_channels_by_title_live(app: App, open_page: 
     watcher = (await open_page(f"/projects/{identity}", "ada@northwind.test")).page
     await expect(watcher.get_by_role("heading", name=title)).to_be_visible()
     await expect(row).to_contain_text("1 watching")
-    await page.get_by_label("Filter channels").fill(title[-6:])
+    await page.get_by_label("Search channels").fill(title[-6:])
     await expect(page.locator(".rt-channels li")).to_have_count(1)
     await row.get_by_role("link").click()
     await expect(page.get_by_role("heading", name=title)).to_be_visible()

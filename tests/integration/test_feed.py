@@ -184,7 +184,10 @@ async def test_the_lobby_lists_the_tenants_channels_and_follows_them(app: App) -
         await emit(app, update(identity))
 
         def shown() -> dict[str, Any]:
-            return {row["channel"]: row for rows in ada.lobby for row in rows}
+            seen: dict[str, Any] = {}
+            for row in (row for rows in ada.lobby for row in rows):
+                seen[row["channel"]] = {**seen.get(row["channel"], {}), **row}
+            return seen
 
         await ada.until(lambda: shown().get(name, {}).get("watching") == 1)
         assert shown()[name]["events"] == 1
