@@ -6,6 +6,7 @@ import { Link } from "react-router";
 import {
   closeConnection, setHeartbeat, useConnections,
 } from "$/public/external/realtime_ui/states/client_vars/monitor.js";
+import { useTitles } from "$/public/external/realtime_ui/states/client_vars/titles.js";
 import { useNow } from "./ago.js";
 import { HourChart, Sparkline } from "./charts.jsx";
 
@@ -27,11 +28,12 @@ export function Connections({ routes }) {
   const here = useNow(1_000);
   const [filter, setFilter] = useState("");
   const [state, setState] = useState("");
+  const titles = useTitles([...(page.rows?.values() ?? [])].map(({ channel }) => channel));
   if (!page.ready) return <p className="rt-empty">{page.error || "Loading…"}</p>;
   const rows = [...page.rows.values()].sort((a, b) => (a.closed ? 1 : 0) - (b.closed ? 1 : 0) || b.since - a.since);
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = rows.filter((row) => {
-    const text = `${row.name} ${row.channel} ${deviceOf(row)} ${row.device} ${row.transport} ${row.address}`.toLowerCase();
+    const text = `${row.name} ${row.channel} ${titles.get(row.channel) ?? ""} ${deviceOf(row)} ${row.device} ${row.transport} ${row.address}`.toLowerCase();
     return (!state || row.state === state) && words.every((word) => text.includes(word));
   });
   const counts = Object.fromEntries(STATES.map((each) => [each, rows.filter((row) => row.state === each).length]));
@@ -78,7 +80,7 @@ export function Connections({ routes }) {
               ))}
             </div>
             {shown.map((row) => (
-              <Line key={row.id} row={row} here={here} routes={routes} admin={page.all} onPerson={setFilter} />
+              <Line key={row.id} row={row} title={titles.get(row.channel)} here={here} routes={routes} admin={page.all} onPerson={setFilter} />
             ))}
           </div>
         )}
@@ -93,7 +95,7 @@ export function Connections({ routes }) {
   );
 }
 
-function Line({ row, here, routes, admin, onPerson }) {
+function Line({ row, title, here, routes, admin, onPerson }) {
   const [problem, setProblem] = useState("");
   const [kind, id] = [row.channel.slice(0, row.channel.indexOf(":")), row.channel.slice(row.channel.indexOf(":") + 1)];
   const route = routes[kind];
@@ -113,7 +115,7 @@ function Line({ row, here, routes, admin, onPerson }) {
       </span>
       <span role="cell" className="rt-where">
         <span className="rt-kind" data-kind={kind}>{kind}</span>{" "}
-        {route ? <Link to={route.replace("{id}", encodeURIComponent(id))}>{id}</Link> : <span>{id}</span>}
+        {route ? <Link to={route.replace("{id}", encodeURIComponent(id))} title={id}>{title ?? id}</Link> : <span>{title ?? id}</span>}
       </span>
       <span role="cell" className="rt-number" data-name="last beat">
         {row.closed ? `ended ${span(here - row.closed)} ago` : row.beat ? `${span(here - row.beat)} ago` : "none yet"}

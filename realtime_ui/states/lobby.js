@@ -24,11 +24,13 @@ const lobby = {
   end: null, // where the next page begins
   asked: 0, // counts requests for the list, so that an answer to an earlier one is known
   retry: new Backoff(() => lobby.sync()),
+  retryMore: new Backoff(() => lobby.readMore()),
 
   /** Get the list as it is now, as far as it has been loaded. */
   async sync() {
     if (!this.watchers || !feedId()) return;
     const asked = (this.asked += 1);
+    this.retryMore.reset();
     const wanted = this.store.value.rows?.length ?? 0;
     try {
       let rows = [];
@@ -48,16 +50,26 @@ const lobby = {
     }
   },
 
-  /** Get the next page. */
-  async more() {
-    if (!this.store.value.more || this.store.value.loading || !feedId()) return;
-    const { asked } = this;
+  /** Get the next page, unless it is being asked for, or waits to be asked for again. */
+  more() {
+    if (!this.store.value.more || this.store.value.loading) return;
     this.store.set({ loading: true });
+    this.readMore();
+  },
+
+  async readMore() {
+    if (!this.watchers || !feedId()) return; // `sync` begins anew
+    const { asked } = this;
     try {
       const answer = await ask("lobby", { below: this.end });
-      if (asked === this.asked) this.show(merged(this.store.value.rows, answer.rows), answer.end);
+      if (asked !== this.asked) return;
+      this.retryMore.reset();
+      this.show(merged(this.store.value.rows, answer.rows), answer.end);
     } catch (problem) {
-      if (asked === this.asked) this.store.set({ error: wordsOf(problem), loading: false });
+      if (asked !== this.asked) return;
+      const retryable = problem.retryable ?? true;
+      this.store.set({ error: wordsOf(problem), more: retryable });
+      if (retryable) this.retryMore.later();
     }
   },
 
