@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from bench.results import Figures
+from bench.stage import Failed
 from realtime_ui.providers.ably import AblyProvider
 from realtime_ui.providers.base import RealtimeProvider, WireMessage
 from realtime_ui.providers.pusher import BATCH, PusherProvider
@@ -29,11 +31,11 @@ Heard = dict[str, list[tuple[int, float]]]
 """By channel: each message's number, and how late it was heard, in s."""
 
 
-def ably(say: Say) -> int:
+def ably(say: Say) -> Figures:
     """Connections with as many channels as they may have, one of which is as busy as connection and channel may be.
 
     Returns:
-        How many messages did not come, or came out of order.
+        how many were `sent`, `received`, and received in their place (`right`); p50 and p99 in ms.
     """
 
     def make(port: int) -> RealtimeProvider:
@@ -58,11 +60,11 @@ def ably(say: Say) -> int:
     return _measure(say, "tests.doubles.ably", make, channels, busy=ABLY_CHANNELS, together=1, ended=ended)
 
 
-def pusher(say: Say) -> int:
+def pusher(say: Say) -> Figures:
     """Full batches of ten.
 
     Returns:
-        How many messages did not come, or came out of order.
+        how many were `sent`, `received`, and received in their place (`right`); p50 and p99 in ms.
     """
 
     def make(port: int) -> RealtimeProvider:
@@ -83,7 +85,7 @@ def _measure(
     busy: int,
     together: int,
     ended: Callable[[int], None],
-) -> int:
+) -> Figures:
     with subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -95,10 +97,12 @@ def _measure(
     sent, got = len(heard) * RATE * SECONDS, sum(len(messages) for messages in heard.values())
     right = sum(number == at for messages in heard.values() for at, (number, _) in enumerate(messages))
     latencies = sorted(latency for messages in heard.values() for _, latency in messages)
+    if not latencies:
+        raise Failed(f"{module} brought nothing.")
     p50, p99 = (latencies[int(len(latencies) * share)] * 1000 for share in (0.5, 0.99))
     say(f"  {sent} sent, {got} received, {right} of them in their place")
     say(f"  from when it was due to when it was heard: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    return sent - right
+    return {"sent": sent, "received": got, "right": right, "p50_ms": p50, "p99_ms": p99}
 
 
 async def _carry(providers: Sequence[RealtimeProvider], number: int, busy: int, together: int) -> Heard:

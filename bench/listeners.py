@@ -1,6 +1,6 @@
 """Many Server-Sent Events clients in one process, which read HTTP by hand, so that they cost little.
 
-Prints `ready` when all are open; at a line on standard input it prints what came, as JSON, like `bench.tabs`.
+Prints `ready` when all are open, and then what came when it is asked, as JSON, like `bench.tabs`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.tabs import Tab, told
+from bench.tabs import Tab, answer
 
 
 @lru_cache(maxsize=10_000)
@@ -52,11 +52,7 @@ async def main(url: str, key: str, number: int) -> None:
         tasks.append(asyncio.create_task(listener(url, key, ready, each)))
         await asyncio.wait_for(ready.wait(), 20)
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    print(json.dumps(told(mine)), flush=True)
+    await answer(mine, tasks)
 
 
 if __name__ == "__main__":

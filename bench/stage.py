@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 
+from bench import histogram
 from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.gate import Gate, hash_secret
 from realtime_ui.build import serving_environment
@@ -31,6 +32,10 @@ from realtime_ui.persistence.people import PeopleRepository
 from tests.app import ROOT, free_port
 
 PASSWORD = "a long enough password"
+
+
+class Failed(Exception):
+    """Something that is measured did not start or did not answer."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,16 @@ class Server:
         return sum(int(member.memory_info().rss) for member in family)
 
     def run(self, rate: float, seconds: float) -> None:
-        """Have it emit events for a while."""
+        """Have it emit events for a while.
+
+        Raises:
+            Failed: it did not answer in ten times as long.
+        """
         path = f"{self.url}/bench/run?rate={rate}&seconds={seconds}"
-        httpx.post(path, timeout=seconds * 10 + 30).raise_for_status()
+        try:
+            httpx.post(path, timeout=seconds * 10 + 30).raise_for_status()
+        except httpx.HTTPError as error:
+            raise Failed(f"{self.kind} did not emit {rate} events/s for {seconds} s: {error!r}") from error
 
 
 @contextmanager
@@ -134,7 +146,7 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
         try:
             if not _comes_up(url, process):
                 log.seek(0)
-                raise SystemExit(f"The server did not come up.\n{log.read().decode()}")
+                raise Failed(f"The server did not come up.\n{log.read().decode()}")
             yield Server(kind, url, psutil.Process(process.pid))
         finally:
             os.killpg(process.pid, signal.SIGKILL)
@@ -152,46 +164,76 @@ def _comes_up(url: str, process: "subprocess.Popen[bytes]") -> bool:
     return False
 
 
+PROCESSES = 4
+"""So many processes share the tabs, so that the server's core is full before any of theirs."""
+
+
 @dataclass
 class Tabs:
-    """Connected tabs."""
+    """Connected tabs, in several processes."""
 
-    process: "subprocess.Popen[str]"
+    processes: "Sequence[subprocess.Popen[str]]"
+
+    def so_far(self) -> dict[str, Any]:
+        """What has come until now; see `Tabs.result`."""
+        return self._ask("count")
 
     def result(self) -> dict[str, Any]:
-        """Close them; what came."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write("end\n")
-        self.process.stdin.flush()
-        found: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return found
+        """Close them; what came: deliveries, bytes, p50 and p99 (s), CPU time of the busiest process (s)."""
+        return self._ask("end")
+
+    def _ask(self, word: str) -> dict[str, Any]:
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{word}\n")
+            process.stdin.flush()
+        told = [json.loads(process.stdout.readline()) for process in self.processes if process.stdout]
+        latencies = histogram.added(each["latencies"] for each in told)
+        return {
+            "deliveries": sum(each["deliveries"] for each in told),
+            "bytes": sum(each["bytes"] for each in told),
+            "ordered": all(each["ordered"] for each in told),
+            "complete": len({count for each in told for count in each["each"]}) == 1,
+            "busiest_client_s": max(each["cpu_s"] for each in told),
+            "p50": histogram.quantile(latencies, 0.5),
+            "p99": histogram.quantile(latencies, 0.99),
+        }
 
 
 @contextmanager
 def tabs(target: Server, base: Ground, number: int) -> Iterator[Tabs]:
     """So many tabs on a server, connected when the block begins."""
     cookie = f"realtime_session={base.token}"
-    with _clients("bench.tabs", target.url.replace("http", "ws"), cookie, target.kind, str(number)) as opened:
+    with _clients(number, "bench.tabs", target.url.replace("http", "ws"), cookie, target.kind) as opened:
         yield opened
 
 
 @contextmanager
 def listeners(target: Server, base: Ground, number: int) -> Iterator[Tabs]:
     """So many SSE streams on a server, open when the block begins."""
-    with _clients("bench.listeners", target.url, base.key, str(number)) as opened:
+    with _clients(number, "bench.listeners", target.url, base.key) as opened:
         yield opened
 
 
 @contextmanager
-def _clients(*arguments: str) -> Iterator[Tabs]:
-    command = [sys.executable, "-m", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if line != "ready\n":
-            raise SystemExit(f"the tabs did not connect: {line}")
-        try:
-            yield Tabs(process)
-        finally:
-            process.kill()
+def _clients(number: int, *arguments: str) -> Iterator[Tabs]:
+    shares = [number // PROCESSES + (each < number % PROCESSES) for each in range(PROCESSES)]
+    with ExitStack() as stack:
+        processes = []
+        for share in filter(None, shares):
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments, str(share)],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)  # before the process' own exit, which waits for its end
+            processes.append(process)
+        for process in processes:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if line != "ready\n":
+                raise Failed(f"The clients did not connect: {line}")
+        yield Tabs(processes)

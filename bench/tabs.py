@@ -1,7 +1,8 @@
 """Many tabs in one process: WebSockets that speak Engine.IO and Socket.IO by hand, so that they cost little.
 
-Prints `ready` when all are connected, hydrated and subscribed; at a line on standard input it prints what
-came, as JSON: deliveries, bytes, latencies (s), and whether each tab's were complete and in order.
+Prints `ready` when all are connected, hydrated and subscribed. At a line `count` on standard input it prints what came
+so far, as JSON; at any other line it ends and prints that for the last time: deliveries, bytes, CPU time (s), a
+histogram of the latencies, how many came to each tab, and whether all were in order.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 import websockets
+
+from bench.histogram import histogram
 
 BEAT = '42/feed,["beat"'
 HYDRATE = {
@@ -109,7 +112,13 @@ async def main(url: str, cookie: str, kind: str, number: int) -> None:
         if task.done():
             task.result()
     print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.readline)
+    await answer(tabs, tasks)
+
+
+async def answer(tabs: list[Tab], tasks: list["asyncio.Task[None]"]) -> None:
+    """Say what came whenever that is asked; end with the tasks at the last question."""
+    while (await asyncio.to_thread(sys.stdin.readline)).strip() == "count":
+        print(json.dumps(told(tabs)), flush=True)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,14 +127,13 @@ async def main(url: str, cookie: str, kind: str, number: int) -> None:
 
 def told(tabs: list[Tab]) -> dict[str, Any]:
     """What came to all of them."""
-    latencies = sorted(value for mine in tabs for value in mine.latencies)
     return {
         "deliveries": sum(mine.rows for mine in tabs),
         "bytes": sum(mine.size for mine in tabs),
         "ordered": all(mine.ordered for mine in tabs),
-        "complete": len({mine.rows for mine in tabs}) == 1,
-        "p50": latencies[len(latencies) // 2] if latencies else None,
-        "p99": latencies[int(len(latencies) * 0.99)] if latencies else None,
+        "each": sorted({mine.rows for mine in tabs}),
+        "cpu_s": time.process_time(),
+        "latencies": histogram(value for mine in tabs for value in mine.latencies),
     }
 
 

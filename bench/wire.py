@@ -41,17 +41,18 @@ PAYLOAD = {"projectId": "wire", "text": "x" * 900}
 CHANNELS, EACH_RATE, PACE_S = 4, 500, 0.02
 
 
-def measure(base: Ground) -> tuple[float, dict[str, Any]]:
-    """Both figures: p99 of ours over that of the bare pair, and what two workers' watchers saw."""
+def measure(base: Ground) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Both figures: the medians of ours and of the bare pair, in ms, and what two workers' watchers saw."""
     with Valkey.running() as server:
         rounds = [{kind: latency(kind, server.url) for kind in ("bare", "ours")} for _ in range(ROUNDS)]
         for kind in ("bare", "ours"):
             told = [f"p50 {each[kind]['p50']:.2f}, p99 {each[kind]['p99']:.2f} ms" for each in rounds]
             print(f"  {kind}: {'; '.join(told)}", flush=True)
-        ratio = statistics.median(each["ours"]["p99"] for each in rounds) / statistics.median(
-            each["bare"]["p99"] for each in rounds
-        )
-        return ratio, two_workers(base, server.url)
+        median = {
+            kind: {name: statistics.median(each[kind][name] for each in rounds) for name in ("p50", "p99")}
+            for kind in ("bare", "ours")
+        }
+        return median, two_workers(base, server.url)
 
 
 def latency(kind: str, url: str) -> dict[str, float]:
