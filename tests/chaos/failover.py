@@ -187,11 +187,11 @@ class _Run:
         else:
             await self._replicas.switch_over()
         accepted = time.time()
-        doubtful = set(sent.seqs) - answered
         took = Round(kind)
         async with EventClient(self._app.url, self._app.key, patience_s=PATIENCE_S) as client:
             await client.emit("project.updated", {"projectId": "probe"})
             took.emits = time.time() - accepted
+            doubtful = set(sent.seqs) - answered  # with answers that were on their way when the primary was lost
             log = await read_log(client, CHANNELS)
         there = {identity for channel in log.values() for identity in channel.ids}
         lost = doubtful - there
