@@ -131,7 +131,7 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
         "BENCH": kind,
         "BENCH_TENANT": str(base.tenant),
         "DATABASE_URL": base.url,
-        "SECRET_KEY": "bench",
+        "SECRET_KEY": "a secret for benchmarks",
         "PORT": str(port),
         "EMIT_RATE_PER_KEY": "1000000",
         "STREAMS_PER_KEY": "1000",
@@ -143,6 +143,9 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
         process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stderr=log, start_new_session=True
         )
+        assert process.stdin is not None
+        process.stdin.write(b"\n")  # no set-up code
+        process.stdin.flush()
         try:
             if not _comes_up(url, process):
                 log.seek(0)

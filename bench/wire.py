@@ -209,7 +209,7 @@ async def worker(url: str, database_url: str, tenant: str) -> None:
     """A worker without Reflex: emits its half on every channel, and watches all of them."""
     settings = Settings(
         database_url=database_url,
-        secret_key="bench",
+        secret_key="a secret for benchmarks",
         realtime_provider="redis",
         redis_url=url,
         _env_file=None,

@@ -51,6 +51,7 @@ class Parent:
         self._root = root
         self._development = development
         self._environment: dict[str, str] = {}
+        self._setup_code = ""
         self._database: EmbeddedPostgres | None = None
         self._stopping = asyncio.Event()
 
@@ -77,7 +78,8 @@ class Parent:
             except RealtimeError as error:
                 raise CannotStart(f"{error.detail} Check DATABASE_URL.") from error
             secret = self._settings.secret_key or read_or_make_secret(self._settings.secret_file)
-            self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret, "SETUP_CODE": code}
+            self._environment = {"DATABASE_URL": url, "SECRET_KEY": secret}
+            self._setup_code = code
             if self._settings.workers > 1:
                 folder = owned.enter_context(TemporaryDirectory(prefix="realtime-ui-"))
                 self._environment[SHARED_FOLDER] = folder
@@ -226,17 +228,26 @@ class Parent:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "reflex", "run"),
                 cwd=self._root,
-                env={**os.environ, **self._environment, "REFLEX_CHECK_LATEST_VERSION": "false"},
+                env={
+                    **os.environ,
+                    **self._environment,
+                    "SETUP_CODE": self._setup_code,
+                    "REFLEX_CHECK_LATEST_VERSION": "false",
+                },
                 start_new_session=True,
             )
         from realtime_ui.build import app_target, serving_environment
 
         command = (sys.executable, "-m", "realtime_ui.worker", app_target(), settings.host, str(settings.port))
         environment = {**os.environ, **self._environment, **serving_environment()}
-        # The worker lives as long as its standard input is open.
-        return await asyncio.create_subprocess_exec(
+        # The worker lives as long as its standard input is open. The first line is the set-up code: an environment
+        # could be read for as long as the process lives.
+        worker = await asyncio.create_subprocess_exec(
             *command, cwd=self._root, env=environment, start_new_session=True, stdin=asyncio.subprocess.PIPE
         )
+        assert worker.stdin is not None
+        worker.stdin.write(f"{self._setup_code}\n".encode())
+        return worker
 
     async def _announce(self, code: str, ready: asyncio.Event) -> None:
         """Say where the app is as soon as it answers."""

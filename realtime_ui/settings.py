@@ -18,6 +18,7 @@ from realtime_ui.core.channels import ChannelType
 
 DEFAULT_RETENTION = 30.0
 MAX_RETENTION = 36_500.0
+MIN_SECRET = 16
 
 
 def default_data_dir() -> Path:
@@ -53,8 +54,12 @@ class Settings(BaseSettings):
         " empty starts the embedded PostgreSQL.",
     )
     database_pool: int = Field(10, ge=2, le=100, description="Connections per worker.")
-    secret_key: str = Field("", description="Signs messages on the wire; empty: kept in DATA_DIR/secret_key.")
-    setup_code: str = Field("", description="Given by the parent to its workers while no person exists.")
+    secret_key: str = Field(
+        "", description="Signs messages on the wire, at least 16 characters; empty: kept in DATA_DIR/secret_key."
+    )
+    setup_code: str = Field(
+        "", description="Not for you to set: the parent gives it to workers while no person exists."
+    )
 
     asset_days: float = Field(
         7, ge=0, le=365, description="How many days the scripts and styles of a former build are served."
@@ -132,6 +137,13 @@ class Settings(BaseSettings):
         if value and (not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg")):
             raise ValueError("DATABASE_URL must begin with postgresql://; PostgreSQL is the only database.")
         return f"postgresql+psycopg://{_hosts_in_query(rest)}" if value else value
+
+    @field_validator("secret_key", mode="after")
+    @classmethod
+    def _check_secret(cls, value: str) -> str:
+        if 0 < len(value) < MIN_SECRET:
+            raise ValueError(f"it is too short; give it at least {MIN_SECRET} characters, best of all random ones.")
+        return value
 
     @field_validator("retention_days", mode="after")
     @classmethod

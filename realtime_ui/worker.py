@@ -2,8 +2,9 @@
 
     python -m realtime_ui.worker MODULE:APP HOST PORT
 
-The parent holds the other end of standard input. When it dies, however it dies, this process ends at once:
-it would keep the port, and nobody would watch over it. Tabs come back to the next one by seq.
+The parent holds the other end of standard input, and writes one line to it: the set-up code, or nothing. When it dies,
+however it dies, this process ends at once: it would keep the port, and nobody would watch over it. Tabs come back to
+the next one by seq.
 """
 
 import os
@@ -35,6 +36,7 @@ class Server(uvicorn.Server):
 
 def main(target: str, host: str, port: str) -> None:
     """Serve the Reflex app that `target` names."""
+    _read_setup_code()
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
     def create() -> ASGIApp:
@@ -56,6 +58,13 @@ def main(target: str, host: str, port: str) -> None:
         server.run(sockets=[own])
     if not server.started:
         sys.exit(1)
+
+
+def _read_setup_code() -> None:
+    """Take the set-up code, the first line of standard input, into the settings and leave it nowhere else."""
+    os.environ["SETUP_CODE"] = sys.stdin.readline().strip()
+    load_settings()
+    del os.environ["SETUP_CODE"]
 
 
 def _end_with_parent() -> None:

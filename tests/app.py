@@ -159,7 +159,7 @@ class App:
         """
         handle, output = tempfile.mkstemp(prefix="rui-output-")
         os.close(handle)
-        environment = {"DATABASE_URL": database_url, "SECRET_KEY": "for tests", **environment}
+        environment = {"DATABASE_URL": database_url, "SECRET_KEY": "a secret for tests", **environment}
         process = Process(app_root(), environment, Path(output), port or free_port())
         known = command(database_url, "users", "list")
         for email, *flags in (

@@ -108,7 +108,7 @@ async def log(database: Database) -> AsyncIterator[EventLog]:
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     """Settings for a worker on the test's database."""
-    return Settings(database_url=database_url, secret_key="test secret", setup_code="CODE-CODE", _env_file=None)
+    return Settings(database_url=database_url, secret_key="a secret for tests", setup_code="CODE-CODE", _env_file=None)
 
 
 async def no_sink(token: str, state: str, channel: ChannelName) -> StateSink | None:

@@ -51,7 +51,7 @@ class Accounts:
             checked_email(email),
             checked_name(name, field="name"),
         )
-        check_strength(password)
+        check_strength(password, email)
         if known := await self._repository.people(email=email):
             [first, *_] = known
             raise Conflict(
@@ -101,7 +101,7 @@ class Accounts:
             NotFound: nobody has that address.
             InvalidRequest: the password is too weak.
         """
-        check_strength(password)
+        check_strength(password, email)
         [person, *_] = await self._people(email)
         await self._repository.set_password(person.id, await hash_password(password))
 

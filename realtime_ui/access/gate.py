@@ -189,7 +189,7 @@ class Gate:
             checked_email(email),
             checked_name(name, field="name"),
         )
-        check_strength(password)
+        check_strength(password, email)
         person = await self._people.add_first_person(tenant_name, email, name, await hash_password(password))
         if person is None:
             raise Conflict("The set-up was done before.", remedy="Sign in.")

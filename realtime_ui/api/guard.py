@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from realtime_ui.access.gate import SCOPE_TOKEN, session_token, without_session
-from realtime_ui.core.errors import NotAllowed, RealtimeError, TooLarge
+from realtime_ui.core.errors import InvalidRequest, NotAllowed, RealtimeError, TooLarge
 from realtime_ui.core.logs import REQUEST_ID
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -103,6 +103,14 @@ class Guard:
             )
             await send_problem(send_with_headers, error)
             return
+        if "\0" in scope["path"]:  # no file or channel has it in its name, and the file system raises at it
+            await send_problem(
+                send_with_headers, InvalidRequest("The path holds a NUL character.", remedy="Send it without %00.")
+            )
+            return
+        raw = scope.get("raw_path", b"").decode("latin-1")
+        if ".." in scope["path"].split("/") and ".." not in raw.split("/"):
+            scope = {**scope, "path": raw}  # an encoded slash leads to no other page
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > self._max_body_bytes:
             await send_problem(send_with_headers, self._too_large())
@@ -113,7 +121,11 @@ class Guard:
         origin = headers.get("origin")
         if origin is None:  # not a browser; cookies are SameSite=Lax besides
             return True
-        return origin in self._allowed or urlsplit(origin).netloc == headers.get("host", "")
+        try:
+            host = urlsplit(origin).netloc
+        except ValueError:  # such as http://[
+            return False
+        return origin in self._allowed or host == headers.get("host", "")
 
     def _bounded(self, receive: Receive) -> Receive:
         """Counts a body that came without its length."""

@@ -1,25 +1,20 @@
-"""Form posts that set and clear the session cookie, each answered with a 303 to a page; and who is signed in.
-
-Errors go back to the form as a name in the query, never as text that a link could forge.
-"""
+"""Form posts that set and clear the session cookie, each answered with a 303 to a page; and who is signed in."""
 
 import uuid
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from pydantic import BaseModel
 from starlette.responses import RedirectResponse
 
 from realtime_ui.access.gate import COOKIE, session_token
+from realtime_ui.api.form_posts import FormRoute, Text, back, to_page
 from realtime_ui.api.identity import client_address
 from realtime_ui.core.addresses import HOME, local_address
-from realtime_ui.core.errors import RealtimeError
+from realtime_ui.core.errors import NotSignedOut, RealtimeError, Unavailable
 from realtime_ui.runtime import current
 
-router = APIRouter(tags=["sign-in"], include_in_schema=False)
-
-Text = Annotated[str, Form(max_length=1000)]
+router = APIRouter(tags=["sign-in"], include_in_schema=False, route_class=FormRoute)
 
 
 @router.post("/api/sign-in")
@@ -31,7 +26,7 @@ async def sign_in(
     try:
         token = await current().gate.sign_in(email, password, client_address(request))
     except RealtimeError as error:
-        return _back(request, "/sign-in", error, **({} if address == HOME else {"next": address}))
+        return back(request, error, **({} if address == HOME else {"next": address}))
     return _signed_in(request, address, token)
 
 
@@ -51,13 +46,20 @@ async def session(request: Request) -> Signed:
 
 @router.post("/api/sign-out")
 async def sign_out(request: Request) -> RedirectResponse:
-    """End the session, its feeds and its streams; 303 to the sign-in page."""
+    """End the session, its feeds and its streams; 303 to the sign-in page.
+
+    Without the database the browser forgets the session all the same, and the page says that it was not ended.
+    """
     runtime = current()
-    session = await runtime.gate.sign_out(session_token(request.headers.get("cookie")))
-    if session is not None:
-        await runtime.feed.close_session(session)
-        runtime.streams.close_session(session)
-    response = _to_page(request, "/sign-in")
+    try:
+        session = await runtime.gate.sign_out(session_token(request.headers.get("cookie")))
+    except Unavailable as error:
+        response = back(request, NotSignedOut(error.detail))
+    else:
+        response = to_page(request, "/sign-in")
+        if session is not None:
+            await runtime.feed.close_session(session)
+            runtime.streams.close_session(session)
     response.delete_cookie(COOKIE, path="/")
     return response
 
@@ -66,17 +68,14 @@ async def sign_out(request: Request) -> RedirectResponse:
 async def set_up(
     request: Request, code: Text = "", tenant: Text = "", name: Text = "", email: Text = "", password: Text = ""
 ) -> RedirectResponse:
-    """Make the first tenant and admin with the terminal's code; 303 on to the page with the first key."""
-    try:
-        token = await current().gate.set_up(code, tenant, email, name, password, client_address(request))
-    except RealtimeError as error:
-        return _back(request, "/set-up", error)
+    """Make the first tenant and admin with the terminal's code; 303 on to the set-up page, or back to the form."""
+    token = await current().gate.set_up(code, tenant, email, name, password, client_address(request))
     return _signed_in(request, "/set-up", token)
 
 
 def _signed_in(request: Request, page: str, token: str) -> RedirectResponse:
     settings = current().settings
-    response = _to_page(request, page)
+    response = to_page(request, page)
     response.set_cookie(
         COOKIE,
         token,
@@ -87,16 +86,3 @@ def _signed_in(request: Request, page: str, token: str) -> RedirectResponse:
         path="/",
     )
     return response
-
-
-def _back(request: Request, page: str, error: RealtimeError, **more: str) -> RedirectResponse:
-    query = urlencode({"problem": type(error).__name__, "field": error.field or "", **more})
-    return _to_page(request, f"{page}?{query}")
-
-
-def _to_page(request: Request, path: str) -> RedirectResponse:
-    """On to a page of the site that sent the form: in development pages have a port of their own.
-
-    The guard has checked the Origin.
-    """
-    return RedirectResponse(request.headers.get("origin", "") + path, status_code=303)

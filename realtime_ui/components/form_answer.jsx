@@ -10,7 +10,10 @@ const ANSWER_MS = 30_000;
 const NOT_ANSWERED = "The server cannot be reached. What you typed is still here; try again in a moment.";
 
 /** A refusal's sentence, from the names in the address to which the server sends a refused form. */
-const wordsOf = (params, problems, other) => problems[params.get("problem")] ?? problems[params.get("field")] ?? other;
+const wordsOf = (params, problems, other) => {
+  const known = [params.get("problem"), params.get("field")].find((name) => Object.hasOwn(problems, name ?? ""));
+  return known === undefined ? other : problems[known];
+};
 
 /** An address's page; a page that was loaded from the server has a slash at its end. */
 const pageOf = ({ pathname }) => pathname.replace(/\/$/, "");

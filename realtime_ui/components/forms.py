@@ -7,16 +7,24 @@ from reflex_base.config import get_config
 
 from realtime_ui.components.library import FORM_ANSWER
 
-PROBLEMS = {
+BY_ERROR = {
     "NotAuthenticated": "The address or the password is wrong.",
     "NotAllowed": "The code is not the one in the terminal. Copy it from there.",
     "Conflict": "The set-up was done before. Sign in instead.",
     "RateLimited": "Too many tries. Wait a minute and try again.",
     "DatabaseUnavailable": "The database cannot be reached. Try again in a moment.",
-    "tenant": "The organization's name is empty or longer than 100 characters.",
-    "name": "Your name is empty or longer than 100 characters.",
+    "NotMigrated": "The database is not migrated to this release. Tell whoever runs this server.",
+    "NotSignedOut": "This browser is signed out. The database could not be reached, so the session was not ended on "
+    "the server: sign in and out again to end it.",
+    "TooLarge": "That is more than the form takes.",
+    "RealtimeError": "Something failed on our side. Try again in a moment.",
+}
+BY_FIELD = {
+    "tenant": "The organization's name is empty, longer than 100 characters, or has control characters.",
+    "name": "Your name is empty, longer than 100 characters, or has control characters.",
     "email": "The email is not an address, such as ada@example.org.",
-    "password": "The password needs 10 to 256 characters.",
+    "password": "The password needs 10 to 256 characters that nobody would try first: not one that counts, repeats a "
+    "few characters, or holds the name in your email address.",
 }
 OTHER = "That did not work. Check the fields and try again."
 
@@ -71,4 +79,4 @@ class FormAnswer(rx.Component):
 
 def problem_note() -> rx.Component:
     """Inside a form: why it was refused, with what was typed still in it; nothing while it was not."""
-    return FormAnswer.create(problems=PROBLEMS, other=OTHER)
+    return FormAnswer.create(problems={**BY_ERROR, **BY_FIELD}, other=OTHER)

@@ -51,6 +51,20 @@ def page_head(kind: str, state: type[ChannelState], title: str | rx.Var[str], *b
     )
 
 
+def refusal_card(words: str | rx.Var[str]) -> rx.Component:
+    """In place of a page whose address names nothing that can be shown.
+
+    Args:
+        words: what is wrong with the address.
+    """
+    return rx.el.div(
+        rx.el.h1("This page cannot be shown"),
+        rx.el.p(words, role="alert", class_name="rt-problem"),
+        rx.el.p(rx.link("On to the start page", href="/")),
+        class_name="rt-card",
+    )
+
+
 def _ways() -> rx.Component:
     return rx.el.nav(
         rx.link(rx.icon("users", size=14), rx.el.span("Presence"), href="/presence", aria_label="Presence"),

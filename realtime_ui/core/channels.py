@@ -89,7 +89,7 @@ def checked_id(value: object, *, field: str) -> str:
     if isinstance(value, str) and ID_PATTERN.fullmatch(value):
         return value
     raise InvalidEvent(
-        f"{field} is missing." if value in (None, "") else f"{clip(value)} is not an id.",
+        f"{field} is missing." if value in (None, "") else f"{clip(value)} is not a channel id.",
         field=field,
         remedy="Use 1 to 128 letters, digits, dots, underscores, tildes or hyphens; not . or .. alone.",
     )

@@ -12,6 +12,7 @@ RealtimeError
 ├── InvalidEvent (422)            readable, but not an event this house can route or store
 ├── RateLimited (429)
 └── Unavailable (503)             a part of the house is away; `retryable`
+    ├── NotSignedOut
     ├── DatabaseUnavailable
     │   └── NotMigrated           its tables are not those of this release
     ├── ProviderUnavailable       away, slow, or counting us out for now
@@ -55,7 +56,12 @@ class RealtimeError(Exception):
             "retryable": self.retryable,
             "request_id": REQUEST_ID.get(),
         }
-        return {name: value for name, value in members.items() if value is not None}
+        return {name: _sendable(value) for name, value in members.items() if value is not None}
+
+
+def _sendable(value: str | int | bool) -> str | int | bool:
+    """A member as UTF-8 can carry it: a field's name may be a caller's, with half of a surrogate pair in it."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 class InvalidRequest(RealtimeError):
@@ -155,6 +161,10 @@ class NotMigrated(DatabaseUnavailable):
 
     def __init__(self) -> None:
         super().__init__("The database is not migrated.", remedy="Run `alembic upgrade head` with its DATABASE_URL.")
+
+
+class NotSignedOut(Unavailable):
+    """The browser forgot its session, which could not be ended on the server."""
 
 
 class ProviderUnavailable(Unavailable):

@@ -5,7 +5,7 @@ import reflex as rx
 from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
 from realtime_ui.components.presence import avatar_stack
-from realtime_ui.components.shell import page_head, shell
+from realtime_ui.components.shell import page_head, refusal_card, shell
 from realtime_ui.components.views import current_fields
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RealtimeError
@@ -22,19 +22,20 @@ class ProjectState(ChannelState, PresenceState, rx.State):
     """Which project is open."""
 
     title: str = ""
-    problem: str = ""
+    refusal: str = ""
+    """Why the address leads to no project; nothing else is shown then."""
 
     @rx.event
     async def open(self) -> None:
         """Watch the project in the address."""
-        self.problem = ""
+        self.refusal = ""
         try:
             channel = ChannelName.parse(f"project:{getattr(self, 'project_id', '')}")
             self.title = await patiently(lambda: self._title_of(channel))
         except RealtimeError as error:
             self.unsubscribe()
             self.leave()
-            self.title, self.problem = "", error.detail
+            self.title, self.refusal = "", " ".join(filter(None, (error.detail, error.remedy)))
             return
         self.subscribe(str(channel), rewind=50)
         self.enter(str(channel))
@@ -48,20 +49,23 @@ class ProjectState(ChannelState, PresenceState, rx.State):
 def project() -> rx.Component:
     """The project page."""
     return shell(
-        rx.el.div(
-            page_head("project", ProjectState, ProjectState.title, avatar_stack(ProjectState)),
-            rx.cond(ProjectState.problem, rx.el.p(ProjectState.problem, role="alert", class_name="rt-problem")),
-            rx.el.section(
-                rx.el.h2("Activity"),
-                live_feed(ProjectState, label="Project activity"),
-                class_name="rt-panel rt-panel-feed",
+        rx.cond(
+            ProjectState.refusal,
+            refusal_card(ProjectState.refusal),
+            rx.el.div(
+                page_head("project", ProjectState, ProjectState.title, avatar_stack(ProjectState)),
+                rx.el.section(
+                    rx.el.h2("Activity"),
+                    live_feed(ProjectState, label="Project activity"),
+                    class_name="rt-panel rt-panel-feed",
+                ),
+                rx.el.aside(
+                    rx.el.h2("Now"),
+                    current_fields(ProjectState),
+                    class_name="rt-panel rt-panel-fields",
+                    aria_label="Current fields",
+                ),
+                class_name="rt-page",
             ),
-            rx.el.aside(
-                rx.el.h2("Now"),
-                current_fields(ProjectState),
-                class_name="rt-panel rt-panel-fields",
-                aria_label="Current fields",
-            ),
-            class_name="rt-page",
         )
     )

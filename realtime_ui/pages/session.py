@@ -6,7 +6,7 @@ from realtime_ui.access.policy import Action, require
 from realtime_ui.components.live_feed import live_feed
 from realtime_ui.components.message_form import message_form
 from realtime_ui.components.presence import avatar_stack, typing_line
-from realtime_ui.components.shell import page_head, shell
+from realtime_ui.components.shell import page_head, refusal_card, shell
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import RealtimeError
 from realtime_ui.pages.routes import SESSION
@@ -24,19 +24,20 @@ class SessionPageState(ChannelState, PresenceState, rx.State):
     """Which session is open."""
 
     title: str = ""
-    problem: str = ""
+    refusal: str = ""
+    """Why the address leads to no session; nothing else is shown then."""
 
     @rx.event
     async def open(self) -> None:
         """Watch the session in the address."""
-        self.problem = ""
+        self.refusal = ""
         try:
             channel = ChannelName.parse(f"session:{getattr(self, 'session_id', '')}")
             self.title = await patiently(lambda: self._title_of(channel))
         except RealtimeError as error:
             self.unsubscribe()
             self.leave()
-            self.title, self.problem = "", error.detail
+            self.title, self.refusal = "", " ".join(filter(None, (error.detail, error.remedy)))
             return
         self.subscribe(str(channel), rewind=50)
         self.enter(str(channel))
@@ -50,18 +51,19 @@ class SessionPageState(ChannelState, PresenceState, rx.State):
 def session() -> rx.Component:
     """The session page."""
     return shell(
-        rx.el.div(
-            page_head("session", SessionPageState, SessionPageState.title, avatar_stack(SessionPageState)),
-            rx.el.section(
-                rx.el.h2("Conversation"),
-                live_feed(SessionPageState, label="Session messages"),
-                rx.cond(
-                    SessionPageState.problem, rx.el.p(SessionPageState.problem, role="alert", class_name="rt-problem")
+        rx.cond(
+            SessionPageState.refusal,
+            refusal_card(SessionPageState.refusal),
+            rx.el.div(
+                page_head("session", SessionPageState, SessionPageState.title, avatar_stack(SessionPageState)),
+                rx.el.section(
+                    rx.el.h2("Conversation"),
+                    live_feed(SessionPageState, label="Session messages"),
+                    typing_line(SessionPageState, MESSAGE_FIELD),
+                    message_form(SessionPageState, field=MESSAGE_FIELD),
+                    class_name="rt-panel rt-panel-feed",
                 ),
-                typing_line(SessionPageState, MESSAGE_FIELD),
-                message_form(SessionPageState, field=MESSAGE_FIELD),
-                class_name="rt-panel rt-panel-feed",
+                class_name="rt-page rt-page-single",
             ),
-            class_name="rt-page rt-page-single",
         )
     )

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from realtime_ui.core.errors import DatabaseUnavailable, NotMigrated
+from realtime_ui.core.errors import DatabaseUnavailable, InvalidRequest, NotMigrated
 
 CONNECT_TIMEOUT_S = 5
 TCP_TIMEOUT_MS = 15_000
@@ -106,8 +106,9 @@ class Database:
 
         Raises:
             DatabaseUnavailable: the database cannot be reached or dropped the connection.
+            InvalidRequest: it does not take a value.
         """
-        with unavailable_translated():
+        with errors_translated():
             async with self._engine.begin() as connection:
                 with self._bounded(connection):
                     yield connection
@@ -118,8 +119,9 @@ class Database:
 
         Raises:
             DatabaseUnavailable: the database cannot be reached or dropped the connection.
+            InvalidRequest: it does not take a value.
         """
-        with unavailable_translated():
+        with errors_translated():
             async with self._autocommit.connect() as connection:
                 with self._bounded(connection):
                     yield connection
@@ -156,8 +158,8 @@ def _hang_up(connection: AsyncConnection) -> None:
 
 
 @contextmanager
-def unavailable_translated() -> Iterator[None]:
-    """Turns errors about an unusable database, SQLAlchemy's and the pool's, into ours; the cause is kept."""
+def errors_translated() -> Iterator[None]:
+    """Turns errors about an unusable database, or about data that it does not take, into ours; the cause is kept."""
     try:
         yield
     except Exception as error:
@@ -170,6 +172,13 @@ def unavailable_translated() -> Iterator[None]:
             ) from error
         if isinstance(error, DBAPIError) and sql_state(error) in UNDEFINED:
             raise NotMigrated() from error
+        if isinstance(error, UnicodeError) or (
+            isinstance(error, DBAPIError) and isinstance(error.orig, psycopg.DataError)
+        ):
+            raise InvalidRequest(
+                "A value holds what the database does not take, such as NUL or half of a surrogate pair.",
+                remedy="Remove it, and send the rest again.",
+            ) from error
         raise
 
 
@@ -202,8 +211,6 @@ def violated(error: DBAPIError) -> str | None:
     return error.orig.diag.constraint_name if isinstance(error.orig, psycopg.Error) else None
 
 
-def is_refusal(error: DBAPIError | UnicodeError) -> bool:
-    """Whether the data itself was refused: as wrong (class 22), by a constraint (23), or as too complex (54)."""
-    if isinstance(error, UnicodeError):  # half of a surrogate pair, which psycopg cannot send
-        return True
-    return isinstance(error.orig, psycopg.DataError) or (sql_state(error) or "").startswith(("23", "54"))
+def is_refusal(error: DBAPIError) -> bool:
+    """Whether data was refused as a whole: by a constraint (class 23), or as too complex (54)."""
+    return (sql_state(error) or "").startswith(("23", "54"))

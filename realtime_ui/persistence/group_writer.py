@@ -23,6 +23,7 @@ from realtime_ui.core.errors import (
     Conflict,
     DatabaseUnavailable,
     InvalidEvent,
+    InvalidRequest,
     RealtimeError,
     Unavailable,
 )
@@ -267,8 +268,8 @@ def _away(error: Exception) -> DatabaseUnavailable:
 def _alone(error: Exception, caller: _Caller) -> RealtimeError:
     """What a caller is answered whose entries failed by themselves; PostgreSQL's own words may quote the payload."""
     about = {"event_id": caller.entries[0].event.id}
-    if isinstance(error, UnicodeError) or (isinstance(error, DBAPIError) and is_refusal(error)):
-        state = sql_state(error) if isinstance(error, DBAPIError) else "not Unicode"
+    if isinstance(error, InvalidRequest) or (isinstance(error, DBAPIError) and is_refusal(error)):
+        state = sql_state(error) if isinstance(error, DBAPIError) else error.detail
         logger.warning("PostgreSQL refused an event: %s", state, extra=about)
         refusal: RealtimeError = (
             ChannelFull("A channel has given out its last number, 2^53 - 1.", remedy="Use another channel.")

@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic.config import Config
 
 from alembic import command
-from realtime_ui.persistence.database import unavailable_translated
+from realtime_ui.persistence.database import errors_translated
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,5 +23,5 @@ def upgrade(url: str, revision: str = "head") -> None:
     Raises:
         DatabaseUnavailable: the database cannot be reached.
     """
-    with unavailable_translated():
+    with errors_translated():
         command.upgrade(alembic_config(url), revision)

@@ -37,7 +37,7 @@ def version(root: Path, app: App, tmp_path: Path, port: int, url: str) -> Proces
     """A process of one of the versions, on the app's database, for browsers that come by `url`."""
     environment = {
         "DATABASE_URL": app.database_url,
-        "SECRET_KEY": "for tests",
+        "SECRET_KEY": "a secret for tests",
         "PUBLIC_URL": url,
         "DATA_DIR": str(tmp_path / "data"),
         "PYTHONPATH": str(ROOT if root == app_root() else root),

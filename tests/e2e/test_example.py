@@ -21,7 +21,7 @@ BUSY = "const begun = performance.now(); while (performance.now() - begun < 8500
 @pytest.fixture
 def board(app: App, tmp_path: Path) -> Iterator[Process]:
     """The example, on the same database and under the same secret, as a second server."""
-    environment = {"DATABASE_URL": app.database_url, "SECRET_KEY": "for tests"}
+    environment = {"DATABASE_URL": app.database_url, "SECRET_KEY": "a secret for tests"}
     process = Process(ROOT / "examples" / "board", environment, tmp_path / "output", free_port())
     process.start()
     yield process

@@ -76,10 +76,29 @@ async def test_signing_in_and_out_by_hand(app: App, open_page: Open) -> None:
     await expect(other.get_by_role("status").filter(has_text="signed out")).to_be_visible()
 
 
-async def test_a_wrong_address_says_what_is_wrong(app: App, open_page: Open) -> None:
-    """An id that the grammar does not know."""
-    page = (await open_page("/projects/a%20b", "max@northwind.test")).page
-    await expect(page.get_by_role("alert")).to_contain_text("not an id")
+@pytest.mark.parametrize("path", ["/projects/a%20b", "/projects/..%2f", "/sessions/..%2f", "/sessions/%22%3Cb%3E"])
+async def test_a_wrong_address_says_what_is_wrong_and_nothing_else(app: App, open_page: Open, path: str) -> None:
+    """An id that the grammar does not know has no feed, no fields and no composer."""
+    page = (await open_page(path, "max@northwind.test")).page
+    await expect(page.get_by_role("alert")).to_contain_text("not a channel id")
+    await expect(page.locator(".rt-feed, .rt-fields, .rt-panel, form:has(input), textarea")).to_have_count(0)
+    await page.get_by_role("link", name="On to the start page").click()
+    await expect(page.locator(".rt-channels, .rt-first-event").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        ("DatabaseUnavailable", "The database cannot be reached"),
+        ("NotSignedOut", "This browser is signed out. The database could not be reached"),
+        ("InvalidRequest&field=email", "The email is not an address"),
+        ("toString&field=constructor", "That did not work"),
+    ],
+)
+async def test_a_form_that_came_back_says_why(app: App, open_page: Open, problem: str, words: str) -> None:
+    """In words of the page's own, whatever a link to it says."""
+    page = (await open_page(f"/sign-in?problem={problem}", None)).page
+    await expect(page.get_by_role("alert")).to_contain_text(words)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

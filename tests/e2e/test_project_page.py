@@ -12,6 +12,7 @@ from tests.ageing import let_go
 from tests.app import App
 from tests.bulk import fill_log, tenant_named
 from tests.e2e.conftest import Open, unplug
+from tests.stored import UNREADABLE, store_raw
 
 # Remembers every row that ever stood in the feed, in the order in which it came.
 REMEMBER = """
@@ -222,3 +223,24 @@ async def test_both_namespaces_share_one_websocket(app: App, open_page: Open) ->
     await watched.page.locator(f"[data-channel='project:{identity}'] a").click()
     await attached(watched.page)
     assert len(watched.sockets) == 1
+
+
+async def test_an_event_that_cannot_be_shown_stands_between_the_others(app: App, open_page: Open) -> None:
+    """With its size and the reason, whether it was there before or comes now; the rows around it are as ever."""
+    identity = project()
+    await post(app, events(identity, 1))
+    deep, large = UNREADABLE["900 levels"][1], UNREADABLE["300 kB"][1]
+    await store_raw(app.database_url, f"project:{identity}", deep, large)
+    await post(app, events(identity, 1, start=1))
+    page = (await open_page(f"/projects/{identity}", "max@northwind.test")).page
+    await attached(page)
+    await expect(page.locator("[data-seq='2']")).to_contain_text(
+        "This event can’t be shown: 1.8 kB, nested too deeply."
+    )
+    await expect(page.locator("[data-seq='3']")).to_contain_text("This event can’t be shown: 300 kB, too large.")
+    await store_raw(app.database_url, f"project:{identity}", deep)
+    await post(app, events(identity, 1, start=2))
+    await expect(page.locator("[data-seq='5']")).to_contain_text("nested too deeply")
+    await expect(page.locator("[data-seq='6']")).to_contain_text("step → 2")
+    assert await seqs(page) == [1, 2, 3, 4, 5, 6]
+    await expect(page.locator(".rt-fields")).to_contain_text("step")

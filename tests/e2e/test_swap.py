@@ -48,7 +48,7 @@ async def ground(name: str, database_url: str, port: int) -> AsyncIterator[Groun
         app = await asyncio.to_thread(apps.enter_context, App.start(database_url, port=port, **environment))
         stack.push_async_callback(asyncio.to_thread, apps.close)
         values = {key.lower(): value for key, value in environment.items()}
-        settings = Settings.model_validate({**values, "database_url": database_url, "secret_key": "for tests"})
+        settings = Settings.model_validate({**values, "database_url": database_url, "secret_key": "a secret for tests"})
         worker = await stack.enter_async_context(Runtime(settings, AsyncServer(async_mode="asgi"), no_sink))
         ada = await worker.gate.by_token(app.cookie("ada@northwind.test").partition("=")[2])
         assert ada is not None

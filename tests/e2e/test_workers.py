@@ -21,7 +21,7 @@ def boards(app: App, tmp_path: Path) -> Iterator[App]:
     with Valkey.running() as valkey:
         environment = {
             "DATABASE_URL": app.database_url,
-            "SECRET_KEY": "for tests",
+            "SECRET_KEY": "a secret for tests",
             "REALTIME_PROVIDER": "redis",
             "REDIS_URL": valkey.url,
             "WORKERS": "2",

@@ -27,7 +27,7 @@ DEADLINE_S = 60
 @pytest.fixture
 async def worker(own_postgres: OwnPostgres) -> AsyncIterator[Runtime]:
     """A worker on a database that the test may take away."""
-    settings = Settings(database_url=own_postgres.url, secret_key="test secret", _env_file=None)
+    settings = Settings(database_url=own_postgres.url, secret_key="a secret for tests", _env_file=None)
     async with Runtime(settings, AsyncServer(async_mode="asgi", async_handlers=False), no_sink) as runtime:
         yield runtime
 

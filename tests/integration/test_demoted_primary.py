@@ -63,7 +63,7 @@ def other_postgres() -> Iterator[OwnPostgres]:
 @asynccontextmanager
 async def worker(url: str) -> AsyncIterator[tuple[Runtime, httpx.AsyncClient]]:
     """A running worker, and a client of its API."""
-    settings = Settings(database_url=url, secret_key="test secret", _env_file=None)
+    settings = Settings(database_url=url, secret_key="a secret for tests", _env_file=None)
     transport = httpx.ASGITransport(create_api(), raise_app_exceptions=False)
     server = AsyncServer(async_mode="asgi", async_handlers=False)
     async with (

@@ -50,7 +50,7 @@ def house(app: App, own_port: int, tmp_path: Path) -> Iterator[House]:
     with Valkey.running() as valkey:
         shared = {
             "DATABASE_URL": app.database_url,
-            "SECRET_KEY": "for tests",
+            "SECRET_KEY": "a secret for tests",
             "REALTIME_PROVIDER": "redis",
             "REDIS_URL": valkey.url,
             "PUBLIC_URL": url,

@@ -93,7 +93,7 @@ async def test_without_the_database_it_is_alive_and_not_ready_and_comes_back_by_
     own_postgres: OwnPostgres, http: httpx.AsyncClient
 ) -> None:
     """Emits are told to come again; metrics can be read all the while."""
-    settings = Settings(database_url=own_postgres.url, secret_key="test secret", _env_file=None)
+    settings = Settings(database_url=own_postgres.url, secret_key="a secret for tests", _env_file=None)
     clock = Ahead()
     server = AsyncServer(async_mode="asgi", async_handlers=False)
     async with Runtime(settings, server, no_sink, clock=clock) as runtime:

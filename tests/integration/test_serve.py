@@ -36,18 +36,30 @@ def worker_of(process: Process) -> psutil.Process:
     return worker
 
 
+async def set_up(url: str, code: str) -> None:
+    """Make the first person with the code from the terminal."""
+    form = {"tenant": "Northwind", "name": "Ada", "email": "ada@northwind.test", "password": "a long enough password"}
+    async with httpx.AsyncClient(timeout=60) as http:
+        refused = await http.post(f"{url}/api/set-up", data={**form, "code": "AAAA-AAAA"})
+        assert refused.headers["location"] == "/set-up?problem=NotAllowed&field=code"
+        done = await http.post(f"{url}/api/set-up", data={**form, "code": code})
+        assert (done.status_code, done.headers["location"]) == (303, "/set-up")
+
+
 async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_in_time(own_process: Process) -> None:
     """With an open tab, an open stream and an open request: SIGTERM ends all within 10 s."""
     own_process.start()
     text = own_process.output.read_text()
     assert "embedded PostgreSQL in" in text
-    assert "/set-up and enter the code" in own_process.wait_for("code")
+    code = own_process.wait_for("/set-up and enter the code").partition("enter the code ")[2].split()[0]
+    assert not any(code in value for value in worker_of(own_process).environ().values())
 
     worker = worker_of(own_process)
     worker.send_signal(signal.SIGKILL)
     own_process.wait_for("ended with -9; starting again", seconds=60)
     await until_it_answers(own_process.url)
     assert worker_of(own_process).pid != worker.pid
+    await set_up(own_process.url, code)
 
     tab = Tab(own_process.url, None)
     await tab.connect("/_event")
@@ -195,6 +207,7 @@ def test_a_taken_port_is_refused_in_one_sentence(tmp_path: Path) -> None:
         ({"PORT": "seventy"}, "PORT"),
         ({"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "DATABASE_URL"),
         ({"REALTIME_PROVIDER": "pigeon"}, "REALTIME_PROVIDER"),
+        ({"SECRET_KEY": "x"}, "SECRET_KEY is wrong: it is too short; give it at least 16 characters"),
     ],
 )
 def test_a_wrong_setting_is_refused_in_one_sentence(tmp_path: Path, environment: dict[str, str], words: str) -> None:

@@ -116,7 +116,7 @@ def test_nothing_of_it_is_loaded_without_its_variables() -> None:
         " 'opentelemetry.exporter', 'opentelemetry.instrumentation', 'reflex_otel'))])"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    environment |= {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "SECRET_KEY": "x"}
+    environment |= {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "SECRET_KEY": "a secret for tests"}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

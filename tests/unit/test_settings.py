@@ -68,6 +68,13 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     assert settings().allowed_origins == ("https://a.example", "https://b.example")
 
 
+def test_a_short_secret_key_is_refused() -> None:
+    """Whoever knows it can sign messages."""
+    assert settings(secret_key="x" * 16).secret_key == "x" * 16
+    with pytest.raises(ValidationError, match="it is too short; give it at least 16 characters"):
+        settings(secret_key="x" * 15)
+
+
 @pytest.mark.parametrize("wrong", [{"port": 0}, {"frame_window_ms": -1}, {"sweep_interval_s": 0}])
 def test_what_is_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
     """At the start, not at midnight."""

@@ -19,9 +19,22 @@ async def test_nobody_signs_in_without_a_hash() -> None:
     assert not await verify_password(None, "nobody has this password")
 
 
-@pytest.mark.parametrize("password", ["short", "x" * 257])
-def test_a_password_is_neither_short_nor_endless(password: str) -> None:
-    """Both are refused, naming the field."""
+@pytest.mark.parametrize(
+    "password",
+    [
+        *("short", "x" * 257),
+        *("aaaaaaaaaaaa", "abababababab", "Aaaaaaaaaaaa", "1234567890", "0123456789", "9876543210", "abcdefghijkl"),
+        *("grace.hopper1", "my GRACE.HOPPER password"),
+    ],
+)
+def test_a_password_is_neither_short_nor_endless_nor_the_first_that_one_tries(password: str) -> None:
+    """All are refused, naming the field."""
     with pytest.raises(InvalidRequest) as caught:
-        check_strength(password)
+        check_strength(password, "Grace.Hopper@navy.test")
     assert caught.value.field == "password"
+
+
+@pytest.mark.parametrize("password", ["correct horse", "canada dry 99", "1029384756"])
+def test_other_passwords_are_taken(password: str) -> None:
+    """A short name before the @ may stand in them, as it does in many words."""
+    check_strength(password, "ada@northwind.test")

@@ -42,6 +42,8 @@ def client(**options: Any) -> httpx.AsyncClient:
         ("http://app.test.evil.test", 403),
         ("http://app.test:81", 403),
         ("null", 403),
+        ("http://[", 403),
+        ("http://[::1", 403),
     ],
 )
 async def test_a_post_from_another_site_is_refused(origin: str | None, status: int) -> None:
@@ -66,6 +68,34 @@ async def test_a_body_above_the_bound_is_refused_before_it_is_read() -> None:
         response = await http.post("/", content=b"x" * 101)
     assert response.status_code == 413
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ("/projects/..%2f", "/projects/..%2f"),
+        ("/projects/a%20b", "/projects/a b"),
+        ("/projects/a%2fb", "/projects/a/b"),
+    ],
+)
+async def test_an_encoded_slash_leads_to_no_other_page(asked: str, path: str) -> None:
+    """Whoever looks for a page's file would take `..` for the folder above; all else comes decoded."""
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        await echo(scope, receive, send)
+
+    guard = Guard(app, allowed_origins=[], max_body_bytes=100, pages=None, secure=False)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://app.test") as http:
+        assert (await http.get(httpx.URL("http://app.test", raw_path=asked.encode()))).status_code == 200
+    assert seen == [path]
+
+
+async def test_a_nul_in_the_path_is_refused() -> None:
+    """The file system raises at it."""
+    async with client() as http:
+        assert (await http.get("/projects/%00")).status_code == 400
 
 
 async def test_every_answer_carries_the_security_headers() -> None:

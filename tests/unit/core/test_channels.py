@@ -36,7 +36,7 @@ def test_a_missing_id_reads_differently_from_a_wrong_one() -> None:
     """'Missing' is said only when nothing was there."""
     with pytest.raises(InvalidEvent, match="missing"):
         checked_id(None, field="payload.projectId")
-    with pytest.raises(InvalidEvent, match="not an id"):
+    with pytest.raises(InvalidEvent, match="not a channel id"):
         checked_id("a/b", field="payload.projectId")
 
 
@@ -52,7 +52,7 @@ def test_dots_are_refused_only_where_they_are_the_whole_id() -> None:
     for identity in ("...", "a.", ".a", "..a", "v1.2"):
         assert ChannelName.parse(f"project:{identity}").id == identity
     for identity in (".", ".."):
-        with pytest.raises(InvalidEvent, match="not an id"):
+        with pytest.raises(InvalidEvent, match="not a channel id"):
             checked_id(identity, field="payload.projectId")
         assert ChannelName.stored(f"project:{identity}").id == identity
 
