@@ -65,6 +65,8 @@ CONNECT_PATIENCE_S = 1.0
 GAUGES_S = 2.0
 KEYS_PER_S, KEY_BURST = 1 / 60, 10
 """How often one admin may make an API key."""
+POST_BURST_S = 12
+"""A person may post at once what would take so many seconds at their rate: an offline browser sends what it kept."""
 TOKENS_PER_S, TOKEN_BURST = 5, 200
 """How often one caller may ask for tokens: a page on Pusher asks once for each channel."""
 
@@ -104,8 +106,11 @@ class Runtime:
         self._server = server
         self._stack = AsyncExitStack()
 
-        self.database = Database(settings.database_url, pool=settings.database_pool)
-        self._writer = Database(settings.database_url, pool=1, lock_timeout_s=4, statement_timeout_s=5)
+        most = settings.channels_per_tenant
+        self.database = Database(settings.database_url, pool=settings.database_pool, channels_per_tenant=most)
+        self._writer = Database(
+            settings.database_url, pool=1, lock_timeout_s=4, statement_timeout_s=5, channels_per_tenant=most
+        )
         self.fields = FieldRepository(self.database)
         self._fields_lease = Lease(self.database, "current fields", client_id, clock)
         self._folder = FieldFolder(self.fields, self._fields_lease, clock)
@@ -140,7 +145,9 @@ class Runtime:
             sweep_interval_s=settings.sweep_interval_s,
         )
         self.bridge = Bridge(self.log, self.provider, signer, self.hub.deliver, client_id=client_id, clock=clock)
-        self.bus = EventBus(table, self.log, self.bridge)
+        posts = settings.post_rate_per_person
+        post_limit = RateLimiter(posts, burst=POST_BURST_S * posts, clock=clock)
+        self.bus = EventBus(table, self.log, self.bridge, post_limit)
         self._inbound = Inbound(self.channels, self.hub, clock)
         connections, samples = ConnectionStatsRepository(self.database), HealthSampleRepository(self.database)
         self.stats = ConnectionStats(
@@ -165,7 +172,7 @@ class Runtime:
             clock,
             self.presence,
             sink_for_presence,
-            Posts(self.bus, table, clock),
+            Posts(self.bus, table),
             max_channels=settings.subscriptions_per_socket,
             max_queued_bytes=settings.socket_queue_bytes,
             kept_days=settings.retention,

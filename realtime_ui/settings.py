@@ -115,6 +115,10 @@ class Settings(BaseSettings):
     sign_in_days: int = Field(30, ge=1, le=365, description="How long a sign-in session lasts.")
     max_body_bytes: int = Field(4_000_000, ge=1000, description="The largest HTTP body.")
     emit_rate_per_key: int = Field(10_000, ge=1, description="Events a second that one key may emit.")
+    post_rate_per_person: float = Field(
+        10, gt=0, description="Events a second that one signed-in person may have stored; 12 times as many at once."
+    )
+    channels_per_tenant: int = Field(100_000, ge=1, description="Channels that one organization may have.")
 
     log_format: Literal["", "json", "text"] = Field("", description="Empty: text on a terminal, else json.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="The least that is logged.")

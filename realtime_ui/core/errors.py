@@ -6,7 +6,8 @@ RealtimeError
 ├── NotAllowed (403)              somebody is, and may not
 ├── NotFound (404)
 ├── Conflict (409)                the same id with other content
-│   └── ChannelFull               its numbers have come to their end
+│   ├── ChannelFull               its numbers have come to their end
+│   └── TooManyChannels           the tenant has as many as it may have
 ├── TooLarge (413)
 ├── UnsupportedMedia (415)
 ├── InvalidEvent (422)            readable, but not an event this house can route or store
@@ -103,6 +104,24 @@ class ChannelFull(Conflict):
     """The channel has given out its last number."""
 
     title = "The channel is full"
+
+
+class TooManyChannels(Conflict):
+    """The tenant has as many channels as it may have.
+
+    Args:
+        channel: the one that is new.
+        most: how many there may be.
+    """
+
+    title = "A limit is reached"
+
+    def __init__(self, channel: object, most: int | None) -> None:
+        super().__init__(
+            f"{channel} would be a new channel, and your organization has {most or 0:,}, as many as it may have.",
+            field="channel",
+            remedy="Use a channel that exists, or have CHANNELS_PER_TENANT raised.",
+        )
 
 
 class TooLarge(RealtimeError):

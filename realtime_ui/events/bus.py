@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.policy import require_emit
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import Conflict, InvalidEvent
 from realtime_ui.core.messages import Ephemeral, Event, Json, Message, Placement, Receipt
-from realtime_ui.core.principals import Principal
+from realtime_ui.core.principals import Person, Principal
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.routes import Routes, Routing
 from realtime_ui.persistence.event_log import EventLog
@@ -30,12 +31,14 @@ class EventBus:
         routes: which channels an event goes to.
         log: stores it.
         bridge: shows it.
+        post_limit: how often a person may have an event stored, over all their tabs of this worker.
     """
 
-    def __init__(self, routes: Routes, log: EventLog, bridge: Bridge) -> None:
+    def __init__(self, routes: Routes, log: EventLog, bridge: Bridge, post_limit: RateLimiter) -> None:
         self._routes = routes
         self._log = log
         self._bridge = bridge
+        self._post_limit = post_limit
         self._handlers: list[tuple[str, Handler]] = []
         self._running: set[asyncio.Task[None]] = set()
 
@@ -116,6 +119,7 @@ class EventBus:
 
         Raises:
             NotAllowed: they may not, on one of the channels; nothing was stored.
+            RateLimited: a person had too many events stored lately (`POST_RATE_PER_PERSON`); nothing was stored.
             InvalidEvent, Conflict, DatabaseUnavailable: as `emit`.
         """
         with metrics.failed_emits_counted(1):
@@ -139,6 +143,8 @@ class EventBus:
             for event, routing in routed:
                 for channel in routing.channels:
                     require_emit(principal, channel, event.tenant, postable=chosen_by_app or routing.postable)
+            if isinstance(principal, Person):
+                self._post_limit.spend(principal.label, sum(routing.durable for _, routing in routed))
         return await self._emit(routed)
 
     def _resolve(self, events: Sequence[Event]) -> list[tuple[Event, Routing]]:

@@ -3,10 +3,8 @@
 import uuid
 from typing import Any
 
-from realtime_ui.access.limits import RateLimiter
 from realtime_ui.core import metrics
 from realtime_ui.core.channels import ChannelName, clip
-from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import InvalidEvent, InvalidRequest, TooLarge
 from realtime_ui.core.payloads import Json, dumps
 from realtime_ui.core.principals import Person
@@ -15,9 +13,6 @@ from realtime_ui.events.routes import Routes
 
 MAX_POST_BYTES = 60_000
 """The largest payload, as compact JSON; what the server adds to it fits below the bound of an event's payload."""
-POSTS_PER_S, POST_BURST = 5.0, 60
-"""How often a person may post, over all their tabs of one worker; a browser that was offline sends what it kept."""
-
 _FIELDS = {"id", "channel", "type", "payload"}
 
 
@@ -27,13 +22,11 @@ class Posts:
     Args:
         bus: stores and shows the event.
         routes: name the field in which an event's payload carries its channel's id.
-        clock: tells the time.
     """
 
-    def __init__(self, bus: EventBus, routes: Routes, clock: Clock) -> None:
+    def __init__(self, bus: EventBus, routes: Routes) -> None:
         self._bus = bus
         self._routes = routes
-        self._limit = RateLimiter(POSTS_PER_S, POST_BURST, clock)
 
     async def post(self, person: Person, data: object) -> dict[str, Json]:
         """Store what a person sent, and show it on the channel; the same request again is stored once.
@@ -54,7 +47,6 @@ class Posts:
             DatabaseUnavailable: nothing is known; post again under the same id.
         """
         with metrics.failed_emits_counted(1):
-            self._limit.spend(person.label)
             event_id, channel, kind, payload = _parsed(data)
             self._put_id(payload, kind, channel)
         payload["author"] = {"id": str(person.id), "name": person.name}

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import TextClause, text
 
 from realtime_ui.core.channels import ChannelName, ChannelType
+from realtime_ui.core.errors import TooManyChannels
 from realtime_ui.persistence.database import Database
 
 PAGE = 100
@@ -104,17 +105,17 @@ _RENAMED = text("""
     WHERE s.renamed_at >= now() - make_interval(secs => :within)
     ORDER BY s.renamed_at DESC LIMIT :limit
 """)
+_MAKE = text("""
+    SELECT realtime_make_channels(ARRAY[cast(:tenant AS uuid)], ARRAY[cast(:name AS text)], ARRAY[cast(:type AS text)],
+                                  ARRAY[cast(:entity AS uuid)])
+""")
 _SET_TITLE = text("""
-    INSERT INTO realtime_channels (id, tenant_id, channel_name, channel_type, entity_id, title, created_at, updated_at)
-    VALUES (gen_random_uuid(), :tenant, :name, :type, :entity, :title, now(), now())
-    ON CONFLICT (tenant_id, channel_name) DO UPDATE SET title = excluded.title, updated_at = now()
+    UPDATE realtime_channels SET title = :title, updated_at = now() WHERE tenant_id = :tenant AND channel_name = :name
 """)
 _SET_INBOUND = text("""
-    INSERT INTO realtime_channels (id, tenant_id, channel_name, channel_type, entity_id, config, created_at, updated_at)
-    VALUES (gen_random_uuid(), :tenant, :name, :type, :entity,
-            jsonb_build_object('inbound', cast(:on AS bool), 'inbound_types', cast(:types AS jsonb)), now(), now())
-    ON CONFLICT (tenant_id, channel_name) DO UPDATE
-    SET config = coalesce(realtime_channels.config, '{}') || excluded.config, updated_at = now()
+    UPDATE realtime_channels SET updated_at = now(), config = coalesce(config, '{}')
+        || jsonb_build_object('inbound', cast(:on AS bool), 'inbound_types', cast(:types AS jsonb))
+    WHERE tenant_id = :tenant AND channel_name = :name
 """)
 _INBOUND = text("""
     SELECT tenant_id, channel_name, config -> 'inbound_types' AS types
@@ -221,8 +222,7 @@ class ChannelRepository:
 
     async def set_title(self, tenant: uuid.UUID, channel: ChannelName, title: str | None) -> None:
         """Name a channel for people, making it where it is new."""
-        async with self._database.single() as connection:
-            await connection.execute(_SET_TITLE, {**_row(tenant, channel), "title": title})
+        await self._change(_SET_TITLE, tenant, channel, title=title)
 
     async def set_inbound(self, tenant: uuid.UUID, channel: ChannelName, inbound: Inbound | None) -> None:
         """Say whether a channel stays attached for what others publish on it, making it where it is new.
@@ -232,9 +232,8 @@ class ChannelRepository:
             channel: which.
             inbound: the types to accept from clients that nobody vouches for; None to close it.
         """
-        values = {"on": inbound is not None, "types": None if inbound is None else json.dumps(inbound)}
-        async with self._database.single() as connection:
-            await connection.execute(_SET_INBOUND, {**_row(tenant, channel), **values})
+        types = None if inbound is None else json.dumps(inbound)
+        await self._change(_SET_INBOUND, tenant, channel, on=inbound is not None, types=types)
 
     async def inbound(self) -> dict[tuple[uuid.UUID, ChannelName], Inbound]:
         """The channels of all tenants that stay attached, with the types that each accepts from unknown clients."""
@@ -252,6 +251,18 @@ class ChannelRepository:
             row = (await connection.execute(_DESCRIBED, {"tenant": tenant, "name": str(channel)})).first()
         return (row.title, _types(row.types) if row.inbound else None) if row else (None, None)
 
+    async def _change(self, change: TextClause, tenant: uuid.UUID, channel: ChannelName, **values: object) -> None:
+        """Change a channel, making it where it is new.
+
+        Raises:
+            TooManyChannels: it is new, and the tenant has as many as it may have.
+        """
+        name = {"tenant": tenant, "name": str(channel)}
+        async with self._database.transaction() as connection:
+            await connection.execute(_MAKE, {**name, "type": channel.type.value, "entity": channel.entity_id})
+            if not (await connection.execute(change, {**name, **values})).rowcount:
+                raise TooManyChannels(channel, self._database.channels_per_tenant)
+
 
 def _types(stored: object) -> Inbound:
     """Types as stored; a channel that was opened before release 0211, or in SQL by hand, accepts all."""
@@ -261,7 +272,3 @@ def _types(stored: object) -> Inbound:
 def _summary(row: Any) -> ChannelSummary:
     name = ChannelName.stored(row.channel_name)
     return ChannelSummary(name, row.title, row.last_activity_at, row.last_seq, row.moment_us)
-
-
-def _row(tenant: uuid.UUID, channel: ChannelName) -> dict[str, object]:
-    return {"tenant": tenant, "name": str(channel), "type": channel.type.value, "entity": channel.entity_id}

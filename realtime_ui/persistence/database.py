@@ -42,6 +42,7 @@ class Database:
         pool: how many connections it may hold.
         lock_timeout_s: how long a statement waits for a lock, in s; None for as long as it may take.
         statement_timeout_s: how long a statement may take, in s.
+        channels_per_tenant: how many channels a tenant may have (revision 0212); None for any number.
     """
 
     def __init__(
@@ -51,10 +52,14 @@ class Database:
         pool: int,
         lock_timeout_s: float | None = None,
         statement_timeout_s: float = 10,
+        channels_per_tenant: int | None = None,
     ) -> None:
+        self.channels_per_tenant = channels_per_tenant
         self._patience_s = statement_timeout_s + HANG_UP_AFTER_S
         bounds = {"lock_timeout": lock_timeout_s, "statement_timeout": statement_timeout_s}
         options = " ".join(f"-c {name}={round(value * 1000)}" for name, value in bounds.items() if value is not None)
+        if channels_per_tenant is not None:
+            options += f" -c realtime.channels_per_tenant={channels_per_tenant}"
         address = make_url(url)
         self._engine: AsyncEngine = create_async_engine(
             address,

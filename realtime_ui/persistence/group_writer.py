@@ -1,7 +1,8 @@
 """Appends events in groups, one statement and one commit each.
 
 While one commit is in flight the next group gathers, so a lone event waits for nobody and a thousand
-callers share a commit. Numbering, uniqueness and lock order are `realtime_append`'s (revision 0203).
+callers share a commit. Numbering, uniqueness and lock order are `realtime_append`'s (revisions 0203
+and 0212).
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from realtime_ui.core.errors import (
     InvalidEvent,
     InvalidRequest,
     RealtimeError,
+    TooManyChannels,
     Unavailable,
 )
 from realtime_ui.core.messages import Event, Message
@@ -127,6 +129,7 @@ class GroupWriter:
 
         Raises:
             Conflict: an id is known on its channel with another type or payload.
+            TooManyChannels: a channel is new, and its tenant has as many as it may have.
             ChannelFull: a channel's numbers have come to their end.
             InvalidEvent: PostgreSQL cannot take a payload.
             DatabaseUnavailable: nothing is known about the outcome; the same ids may be sent again.
@@ -204,7 +207,7 @@ class GroupWriter:
             metrics.COMMIT_ROWS.observe(len(rows))
             at = 0
             for caller in group:
-                _answer(caller, rows[at : at + len(caller.entries)])
+                _answer(caller, rows[at : at + len(caller.entries)], self._database.channels_per_tenant)
                 at += len(caller.entries)
 
     async def _ride_out(self, group: list[_Caller]) -> Sequence[Any]:
@@ -292,12 +295,17 @@ def _fail(caller: _Caller, error: BaseException) -> None:
         caller.done.set_exception(error)
 
 
-def _answer(caller: _Caller, rows: Sequence[Any]) -> None:
+def _answer(caller: _Caller, rows: Sequence[Any], most_channels: int | None) -> None:
     if caller.done.done():  # the caller went away while its events were being stored
         return
     stored = []
     for entry, row in zip(caller.entries, rows, strict=True):
         event, channel = entry.event, entry.channel
+        if row.verdict == "full":
+            _fail(caller, TooManyChannels(channel, most_channels))
+            return
+        if row.verdict == "refused":  # because of another entry of the list, which says why
+            continue
         if row.verdict == "conflict":
             error = Conflict(
                 f"The id {event.id!r} was used on {channel} for other content.",

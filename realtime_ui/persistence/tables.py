@@ -251,6 +251,15 @@ class RealtimeFieldFold(SQLModel, table=True):
     more: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
 
 
+class RealtimeTenantChannels(SQLModel, table=True):
+    """How many channels a tenant has; triggers keep it."""
+
+    __tablename__ = "realtime_tenant_channels"
+
+    tenant_id: uuid.UUID = Field(primary_key=True)
+    channels: int = Field(sa_type=BigInteger)
+
+
 class Tenant(SQLModel, table=True):
     """Whose people, keys and channels belong together."""
 

@@ -173,3 +173,11 @@ async def test_json_bodies(app: App) -> None:
 async def test_a_nul_in_a_path_is_a_clean_400(app: App, path: str) -> None:
     """Whatever the path would lead to."""
     assert await status(app, "GET", path, {}) == 400
+
+
+async def test_an_encoded_slash_leads_to_no_other_page(app: App) -> None:
+    """The page of a project that is none, and not the start page, which would be taken for it."""
+    async with httpx.AsyncClient(timeout=60) as http:
+        usual, dots = [await http.get(httpx.URL(app.url, path=path)) for path in ("/projects/abc", "/")]
+        odd = await http.get(httpx.URL(app.url, raw_path=b"/projects/..%2f"))
+    assert odd.text == usual.text != dots.text
