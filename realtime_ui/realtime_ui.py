@@ -7,6 +7,7 @@ from realtime_ui.pages import (  # noqa: F401  (pages register themselves)
     connections,
     health,
     home,
+    not_found,
     presence,
     project,
     session,

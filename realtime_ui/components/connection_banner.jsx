@@ -10,6 +10,7 @@ const number = new Intl.NumberFormat();
 const AWAY = {
   database: "The server cannot reach its database. What you see stays; new messages wait until it is back.",
   provider: "Messages between servers are slow for now; nothing is lost.",
+  delivery: "The server is some seconds behind: new messages come late. Nothing is lost.",
 };
 
 const OBSTACLES = {
@@ -18,7 +19,7 @@ const OBSTACLES = {
     "This network blocks WebSockets, which live updates need. Try another network, or ask whoever runs it to let them through.",
 };
 
-const wordsFor = ({ status, is_answering, online, obstacle, error, degraded, caught_up }) => {
+const wordsFor = ({ status, is_answering, online, obstacle, error, degraded, late, caught_up }) => {
   if (status === "failed") return ["failed", error];
   if (status !== "connected") {
     if (obstacle) return [obstacle, OBSTACLES[obstacle]];
@@ -28,6 +29,7 @@ const wordsFor = ({ status, is_answering, online, obstacle, error, degraded, cau
   }
   if (!is_answering) return ["unanswered", "The server is not answering. What you see may be out of date."];
   if (degraded.length) return ["degraded", AWAY[degraded[0]] ?? "A part of the server is away for now."];
+  if (late) return ["late", `What comes in now was sent ${number.format(late)} s ago: this page or its network is behind.`];
   if (caught_up === 0) return ["caught-up", "Caught up: nothing was missed."];
   if (caught_up !== null) {
     return ["caught-up", `Caught up: ${number.format(caught_up)} ${caught_up === 1 ? "message" : "messages"}.`];
@@ -74,6 +76,7 @@ const NAMES = {
   connected: "Live",
   "caught-up": "Live",
   degraded: "Degraded",
+  late: "Behind",
   reconnecting: "Reconnecting",
   offline: "Offline",
   failed: "Closed",
@@ -82,9 +85,11 @@ const NAMES = {
   no_websockets: "Blocked",
 };
 
-export function ConnectionDot() {
+/** `hydrated`: whether the page has its data; before, nothing on it is live. */
+export function ConnectionDot({ hydrated }) {
   const connection = useConnection();
-  const [kind] = wordsFor(connection);
+  const [stands] = wordsFor(connection);
+  const kind = NAMES[stands] === "Live" && !hydrated ? "connecting" : stands;
   const latency = NAMES[kind] === "Live" && connection.latency !== null ? `Round trip ${connection.latency} ms` : NAMES[kind];
   return (
     <span className="rt-dot" data-kind={kind} title={latency}>

@@ -1,5 +1,6 @@
 /** A channel's fields as its events' `changes` left them, live. */
 import "./realtime.css";
+import { Clamped } from "./clamped.jsx";
 import { useFields, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 
 const number = new Intl.NumberFormat();
@@ -22,7 +23,9 @@ export function CurrentFields({ channel: named, hydrated, rewind, empty }) {
             <div key={name} className="rt-field">
               <dt>{name}</dt>
               {/* The key restarts the highlight whenever the field changes. */}
-              <dd key={seq}>{show(value, bytes)}</dd>
+              <dd key={seq}>
+                <Clamped text={show(value, bytes)} long={300} shown={200} />
+              </dd>
             </div>
           ))}
         </dl>

@@ -8,6 +8,9 @@ STYLES = rx.asset("realtime.css", shared=True)
 MONITOR_STYLES = rx.asset("monitor.css", shared=True)
 CHARTS = rx.asset("charts.jsx", shared=True)
 AGO = rx.asset("ago.js", shared=True)
+CLAMPED = rx.asset("clamped.jsx", shared=True)
+HELD_PLACE = rx.asset("held_place.jsx", shared=True)
+SUBSCRIPTION = rx.asset("subscription.jsx", shared=True).importable_path
 SENTENCES = rx.asset("sentences.js", shared=True)
 LIVE_FEED = rx.asset("live_feed.jsx", shared=True).importable_path
 CURRENT_FIELDS = rx.asset("current_fields.jsx", shared=True).importable_path

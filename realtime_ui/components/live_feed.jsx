@@ -6,6 +6,8 @@ import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from 
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 import { feedOf, useHeldFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 import { usePending } from "$/public/external/realtime_ui/states/client_vars/outbox.js";
+import { Clamped } from "./clamped.jsx";
+import { HeldPlace } from "./held_place.jsx";
 import { Pending } from "./pending.jsx";
 import { sentence } from "./sentences.js";
 
@@ -38,7 +40,9 @@ const Row = memo(function Row({ row, sentences }) {
         {row.unreadable ? (
           <span className="rt-sentence rt-unreadable">{unreadable(row.unreadable)}</span>
         ) : (
-          <span className="rt-sentence">{sentence(row, sentences)}</span>
+          <span className="rt-sentence">
+            <Clamped text={sentence(row, sentences)} />
+          </span>
         )}
         <code className="rt-type">{row.type}</code>
       </div>
@@ -89,14 +93,13 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
   const scroller = useRef(null);
   const [unseen, setUnseen] = useState(0);
   const lastSeen = useRef(0);
-  const heightBefore = useRef(null);
   const { rows, drafts } = feed;
   const pending = usePending(channel, rows);
   const newestPending = pending.at(-1)?.id;
   const oldest = rows.find((row) => !row.gap)?.seq ?? null;
   // Nothing above what is shown is kept any more, and no gap says so already.
   const beginsLate = feed.first > 1 && !rows[0]?.gap && (oldest === null ? feed.first > feed.head : oldest > 1 && oldest <= feed.first);
-  const newest = rows.length ? rows[rows.length - 1].seq : 0;
+  const newest = feed.last_seq;
 
   const toEnd = useCallback(() => {
     const box = scroller.current;
@@ -111,37 +114,41 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
     [channel],
   );
 
-  // Stay at the end while the reader is there; hold the place while they read further up.
+  // Stay at the end while the reader is there; further up, `HeldPlace` holds theirs.
   useLayoutEffect(() => {
-    const box = scroller.current;
-    if (!box) return;
-    if (heightBefore.current !== null && !feed.loading) {
-      box.scrollTop += box.scrollHeight - heightBefore.current;
-      heightBefore.current = null;
-    } else if (feedOf(channel)?.pinned ?? true) {
+    if (feedOf(channel)?.pinned ?? true) {
       toEnd();
       lastSeen.current = newest;
       setUnseen(0);
     } else {
       setUnseen(Math.max(0, newest - lastSeen.current));
     }
-  }, [rows, drafts, feed.loading, newest, pending.length, channel, toEnd]);
+  }, [rows, drafts, newest, pending.length, channel, toEnd]);
+
+  const goToNewest = useCallback(() => {
+    setPinned(true);
+    if (feedOf(channel)?.store.value.beyond) feedOf(channel).loadNewest();
+    toEnd();
+  }, [channel, setPinned, toEnd]);
 
   // What the reader sends is at the end, wherever they were reading.
   useLayoutEffect(() => {
-    if (!newestPending) return;
-    setPinned(true);
-    toEnd();
-  }, [newestPending, setPinned, toEnd]);
+    if (newestPending) goToNewest();
+  }, [newestPending, goToNewest]);
 
   useEffect(() => {
-    setPinned(true);
+    goToNewest();
     lastSeen.current = 0;
-  }, [channel, setPinned]);
+  }, [channel, goToNewest]);
 
   const onScroll = () => {
     const box = scroller.current;
     const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < AT_END_PX;
+    if (atEnd && feed.beyond && !feedOf(channel)?.pinned) {
+      lastSeen.current = rows[rows.length - 1].seq;
+      feedOf(channel)?.loadNewer();
+      return;
+    }
     setPinned(atEnd);
     if (atEnd) {
       lastSeen.current = newest;
@@ -150,7 +157,6 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
   };
 
   const older = () => {
-    heightBefore.current = scroller.current.scrollHeight;
     setPinned(false);
     feedOf(channel)?.loadOlder();
   };
@@ -191,21 +197,26 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
                 : children}
           </div>
         )}
-        <div role="log" aria-label={label} aria-live="polite" aria-relevant="additions">
-          {rows.map((row, index) => {
-            if (row.gap) return <Gap key={`gap-${row.seq}`} count={row.gap} keptDays={feed.kept_days} />;
-            const before = rows[index - 1];
-            const newDay = before?.timestamp && !sameDay(before.timestamp, row.timestamp);
-            return newDay ? (
-              <div key={row.seq}>
-                <div className="rt-day">{day.format(new Date(row.timestamp))}</div>
-                <Row row={row} sentences={sentences} />
-              </div>
-            ) : (
-              <Row key={row.seq} row={row} sentences={sentences} />
-            );
-          })}
-        </div>
+        <HeldPlace first={rows[0]} scroller={scroller} holds={() => feedOf(channel)?.pinned === false}>
+          <div role="log" aria-label={label} aria-live="polite" aria-relevant="additions">
+            {rows.map((row, index) => {
+              if (row.gap) return <Gap key={`gap-${row.seq}`} count={row.gap} keptDays={feed.kept_days} />;
+              const before = rows[index - 1];
+              const newDay = before?.timestamp && !sameDay(before.timestamp, row.timestamp);
+              return newDay ? (
+                <div key={row.seq}>
+                  <div className="rt-day">{day.format(new Date(row.timestamp))}</div>
+                  <Row row={row} sentences={sentences} />
+                </div>
+              ) : (
+                <Row key={row.seq} row={row} sentences={sentences} />
+              );
+            })}
+          </div>
+        </HeldPlace>
+        {feed.newer_error && (
+          <p className="rt-older-error" role="alert">Newer messages could not be loaded. {feed.newer_error}</p>
+        )}
         <div className="rt-drafts" aria-live="off">
           {drafts.map((row) => (
             <Draft key={row.id} row={row} sentences={sentences} />
@@ -218,8 +229,7 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
           type="button"
           className="rt-unseen"
           onClick={() => {
-            setPinned(true);
-            toEnd();
+            goToNewest();
             setUnseen(0);
           }}
         >

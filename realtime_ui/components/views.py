@@ -25,6 +25,8 @@ class ConnectionDot(rx.Component):
     library = CONNECTION_BANNER
     tag = "ConnectionDot"
 
+    hydrated: rx.Var[bool]
+
 
 class CurrentFields(rx.Component):
     """The React component of `current_fields.jsx`."""
@@ -80,7 +82,7 @@ def connection_banner() -> rx.Component:
 
 def connection_dot() -> rx.Component:
     """The connection's status in one word; the latency on hover."""
-    return ConnectionDot.create()
+    return ConnectionDot.create(hydrated=rx.State.is_hydrated)
 
 
 def current_fields(state: type[ChannelState]) -> rx.Component:

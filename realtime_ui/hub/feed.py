@@ -297,9 +297,10 @@ class FeedNamespace(LineEvents, PresenceEvents, ChannelEvents):
         return tab
 
     def _send_frame(self, frame: Frame) -> None:
-        data = {
+        data: dict[str, Json] = {
             "channel": str(frame.channel),
             "epoch": frame.epoch,
+            "at": round(time.time() * 1000),  # by which a tab sees how late frames come
             "rows": [message.row() for message in frame.messages],
         }
         if frame.messages:

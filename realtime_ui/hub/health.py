@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 PATIENCE_S = 2.0
 STOP_S = 1.0
+LATE_S = 5.0
+"""A hub that is behind for longer than this is told of: its tabs are not live."""
+DELIVERY = "delivery"
 SAME_TROUBLE_MS = 600_000
 NO_ANSWER = "The database does not answer."
 NOT_UNDERSTOOD = "The database gave an error that is in the log."
@@ -208,9 +211,12 @@ class Health:
                 logger.warning("%s", words, extra={"degraded": degraded})
             else:
                 logger.info("All parts are back", extra={"degraded": ()})
-        if degraded != self._told:
-            self._told = degraded
-            self._feed.tell_health(degraded)
+        told = degraded or ((DELIVERY,) if self._hub.lag_s > LATE_S else ())
+        if told != self._told:
+            if DELIVERY in told:
+                logger.warning("The hub is %.0f s behind; new messages come late to open tabs", self._hub.lag_s)
+            self._told = told
+            self._feed.tell_health(told)
 
 
 def _sentences(error: RealtimeError | None) -> str:

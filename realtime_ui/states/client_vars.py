@@ -20,9 +20,11 @@ for _imported in (  # by those above and below
     "backoff.js",
     "drafts.js",
     "identity.js",
+    "lateness.js",
     "outbox_queue.js",
     "outbox_store.js",
     "reach.js",
+    "row_window.js",
     "server_time.js",
     "store.js",
 ):

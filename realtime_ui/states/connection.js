@@ -93,7 +93,9 @@ const connectNow = () => {
 export const connectFeed = () => {
   if (ended && ended.action !== "sign_in") return;
   // An active socket connects by itself whenever the WebSocket opens; a second CONNECT would confuse the server.
-  if (feedSocket && !feedSocket.active && eventSocket?.connected) feedSocket.connect();
+  if (!feedSocket || feedSocket.active || !eventSocket?.connected) return;
+  feedSocket.connect();
+  if (connection.value.status === "connected") setStatus("connecting"); // what the page wants is not there yet
 };
 
 const retry = new Backoff(connectFeed);

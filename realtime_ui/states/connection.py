@@ -13,7 +13,8 @@ class ConnectionState:
     device has a network at all. `obstacle` names what keeps it from connecting: `sign_in_page` (one of the network's
     own answers in place of the app) or `no_websockets` (the app answers, and no WebSocket opens). `latency` is the
     last round trip in ms, `since` the time in ms since the epoch when the status began, `client_id` the connection's
-    id. `degraded` names what the server cannot reach while the tab is connected to it: `database`, `provider`.
+    id. `degraded` names what the server cannot reach while the tab is connected to it: `database`, `provider`;
+    or `delivery`, where it is behind with its messages.
     """
 
     status: ClassVar[Any] = ClientVar("useConnection", "status", str)

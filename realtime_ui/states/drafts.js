@@ -4,7 +4,7 @@
  *
  * Chunks are ephemeral: any can be lost, doubled, or come after the final message.
  */
-const DELTA = ".delta";
+export const DELTA = ".delta";
 const FORGET_MS = 30_000; // after the last chunk of a message that never came
 const KEEP_FINAL = 500;
 const MAX_CHUNKS = 10_000;

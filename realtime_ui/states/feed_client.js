@@ -7,13 +7,14 @@ import { useEffect, useState } from "react";
 import { fetchApi } from "./api.js";
 import { Backoff } from "./backoff.js";
 import { Store, addPart, ask, caughtUp, connectFeed, feedId, tell, useStore, wordsOf } from "./connection.js";
-import { Drafts } from "./drafts.js";
+import { DELTA, Drafts } from "./drafts.js";
+import { noteFrame } from "./lateness.js";
+import { AT_END, atEnd, withLive, withNewer, withOlder } from "./row_window.js";
 import "./heartbeat.js"; // whoever watches a channel answers its heartbeats
 
-const KEEP_ROWS = 500; // in the list while its end is in view
-const KEEP_ROWS_READING = 3_000; // while somebody reads further up
 const KEEP_FIELDS = 1_000; // as many as the server keeps
 const LINGER_MS = 3_000;
+const KEEP_EPHEMERAL = 50;
 const KEEP_WAITING_FRAMES = 500;
 
 const feeds = new Map();
@@ -63,15 +64,18 @@ class Feed {
       first: 1,
       head: 0,
       kept_days: null, // for how long the log keeps messages; null for ever
-      rows: [], // messages, and {gap: count, seq} where the log no longer has some
+      rows: [], // messages, and {gap: count, seq} where the log no longer has some; see row_window.js
+      beyond: false, // the log goes on after them
       fields: {}, // {name: [value, seq]}, or [text, seq, bytes] for a value of which the log keeps no more here
       fields_known: false, // they are all of the log's; before, the rows alone tell of what they changed
       fields_more: false, // there are more than are kept
       fields_error: "",
       drafts: [], // messages that are being written
+      ephemeral: [], // the last other ephemeral messages
       loading: false,
       restored: false, // rows were replaced since the log went back to an earlier state
       older_error: "", // why older messages could not be loaded
+      newer_error: "", // why those after the rows could not
     });
   }
 
@@ -115,15 +119,15 @@ class Feed {
       rewind: this.rewind,
       states: [...this.states],
     });
-    let { rows } = this.store.value;
+    let window = this.window();
     if (answer.reset) {
-      rows = [];
+      window = { rows: [], beyond: false };
       this.drafts.clear();
       this.since = null;
       this.store.set({ fields: {}, fields_more: false, restored: true });
     } else if (this.last !== null && answer.after > this.last) {
       this.since = null;
-      rows = [...rows, { gap: answer.after - this.last, seq: answer.after }];
+      window = withLive(window, [{ gap: answer.after - this.last, seq: answer.after }], this.pinned);
     }
     if (this.last !== null) this.missed += answer.rows.length;
     this.epoch = answer.epoch;
@@ -133,16 +137,24 @@ class Feed {
       this.store.set({ fields_known: this.since === 0 }); // the rows alone tell all where they are all there ever were
     }
     this.store.set({ first: answer.first, head: answer.head, kept_days: answer.kept_days });
-    this.append(rows, answer.rows, answer.tag);
+    this.append(window, answer.rows, answer.tag);
     return answer.more && feeds.get(this.channel) === this;
   }
 
   receive(frame) {
-    if (frame.ephemeral) this.drafts.take(frame.ephemeral);
+    noteFrame(frame.at);
+    if (frame.ephemeral) this.takeEphemeral(frame.ephemeral);
     if (this.syncing) {
       if (this.waiting.length < KEEP_WAITING_FRAMES) this.waiting.push(frame);
       else this.overflowed = true;
     } else if (!this.accept(frame)) this.sync();
+  }
+
+  takeEphemeral(messages) {
+    this.drafts.take(messages);
+    const others = messages.filter(({ type }) => !type.endsWith(DELTA));
+    if (others.length === 0) return;
+    this.store.set({ ephemeral: [...this.store.value.ephemeral, ...others].slice(-KEEP_EPHEMERAL) });
   }
 
   /** Take a frame's new rows; false when it does not follow on what is held. */
@@ -156,21 +168,24 @@ class Feed {
     const fresh = frame.rows.filter((row) => row.seq > this.last);
     if (fresh.length === 0) return true;
     if (fresh.some((row, index) => row.seq !== this.last + 1 + index)) return false;
-    this.append(this.store.value.rows, fresh, frame.tag);
+    this.append(this.window(), fresh, frame.tag);
     return true;
   }
 
-  /** Put rows after those held; `tag` is that of the last row then. */
-  append(rows, fresh, tag) {
+  window() {
+    const { rows, beyond } = this.store.value;
+    return { rows, beyond };
+  }
+
+  /** Take rows at the log's end into a window; `tag` is that of the last row then. */
+  append(window, fresh, tag) {
     if (fresh.length) this.last = fresh[fresh.length - 1].seq;
     this.tag = tag ?? "";
-    const all = fresh.length ? [...rows, ...fresh] : rows;
-    const keep = this.pinned ? KEEP_ROWS : KEEP_ROWS_READING;
     const { head, fields } = this.store.value;
     this.drafts.finish(fresh);
     this.store.set({
       fields: mergeFields(fields, changesOf(fresh)),
-      rows: all.length > keep ? all.slice(all.length - keep) : all,
+      ...withLive(window, fresh, this.pinned),
       last_seq: this.last ?? 0,
       head: Math.max(head, this.last ?? 0),
     });
@@ -202,19 +217,41 @@ class Feed {
   }
 
   /** Put the rows next below the oldest one shown before it. */
-  async loadOlder(limit = 100) {
+  loadOlder(limit = 100) {
+    const [oldest] = this.store.value.rows;
+    if (!oldest) return undefined;
+    const before = oldest.gap ? oldest.seq - oldest.gap + 1 : oldest.seq;
+    return this.load(`before=${before}&limit=${limit}`, (messages) => withOlder(this.window(), messages), "older_error");
+  }
+
+  /** Where the log goes on after the rows shown, show the next ones after them. */
+  loadNewer(limit = 200) {
+    const { rows, beyond } = this.store.value;
+    if (!beyond) return undefined;
+    const after = rows[rows.length - 1].seq;
+    return this.load(`after=${after}&limit=${limit}`, (messages) => withNewer(this.window(), messages, this.last));
+  }
+
+  /** Show the log's end in place of the rows shown. */
+  async loadNewest() {
+    await this.load(`limit=${AT_END}`, (messages) => atEnd(messages, this.last));
+    while (this.store.value.beyond && (await this.loadNewer())); // rows that came meanwhile
+  }
+
+  /** Read a page of the log; `merge` makes a window of its messages and of what is held then. Whether it joined on. */
+  async load(query, merge, errorField = "newer_error") {
     const { rows, loading } = this.store.value;
-    if (loading || rows.length === 0) return;
-    this.store.set({ loading: true, older_error: "" });
+    if (loading) return false;
+    this.store.set({ loading: true, [errorField]: "" });
     try {
-      const before = rows[0].gap ? rows[0].seq - rows[0].gap + 1 : rows[0].seq;
-      const path = `/api/channels/${encodeURIComponent(this.channel)}/history?before=${before}&limit=${limit}`;
-      const page = await fetchApi(path);
+      const page = await fetchApi(`/api/channels/${encodeURIComponent(this.channel)}/history?${query}`);
       if (!Array.isArray(page.messages)) throw new Error("The server's answer cannot be read. Try again.");
-      if (page.epoch !== this.epoch || this.store.value.rows[0] !== rows[0]) return; // they no longer join on
-      this.store.set({ rows: [...page.messages, ...this.store.value.rows], first: page.first, kept_days: page.kept_days });
+      if (page.epoch !== this.epoch || this.store.value.rows[0] !== rows[0]) return false; // they no longer join on
+      this.store.set({ ...merge(page.messages), first: page.first, kept_days: page.kept_days });
+      return true;
     } catch (error) {
-      this.store.set({ older_error: error.message });
+      this.store.set({ [errorField]: error.message });
+      return false;
     } finally {
       this.store.set({ loading: false });
     }

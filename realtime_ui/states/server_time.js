@@ -20,5 +20,8 @@ export const hearServerTime = (now, roundTripMs = 0) => {
   offset = now + roundTripMs / 2 - performance.now();
 };
 
+/** Whether the server has said what time it is. */
+export const knowsServerTime = () => offset !== null;
+
 /** The server's time in ms since the Unix epoch; the device's until the server has said it. */
 export const serverNow = () => (offset === null ? Date.now() : performance.now() + offset);

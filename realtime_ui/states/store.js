@@ -37,6 +37,7 @@ export const connection = new Store({
   latency: null, // ms, of a round trip
   since: null, // ms since the epoch when the status began
   caught_up: null, // how many messages an absence had missed, said for a while after it
-  degraded: [], // what the server says is away: database, provider
+  degraded: [], // what the server says is away or late: database, provider, delivery
+  late: 0, // by how many seconds frames come late; 0 while they come in time
   you: null, // {person, tenant}, the ids of who is signed in, once the server has said so
 });

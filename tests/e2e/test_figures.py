@@ -6,10 +6,12 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
 
 from tests.app import App
 from tests.e2e.conftest import Open
+from tests.e2e.test_line import FRAME
+from tests.e2e.test_project_page import attached, events, post
 from tests.integration.test_database_away import frozen
 from tests.integration.test_heartbeats import set_heartbeat
 from tests.postgres import OwnPostgres
@@ -35,7 +37,8 @@ async def test_figures_of_a_frozen_database_are_not_shown_as_new(
 ) -> None:
     """It is away, the lag is unknown, and what another worker last said is greyed and has its age."""
     with App.start(own_postgres.url, port=own_port) as own:
-        page = (await open_page("/health", ADA, of=own)).page
+        watched = await open_page("/health", ADA, of=own)
+        page = watched.page
         await expect(tile(page, "Database")).to_contain_text("answers")
         await expect(tile(page, "Hub lag")).to_contain_text("0 ms")
         with sa.create_engine(own_postgres.url, poolclass=sa.NullPool).begin() as connection:
@@ -50,6 +53,13 @@ async def test_figures_of_a_frozen_database_are_not_shown_as_new(
             await expect(tile(page, "Sockets")).to_have_attribute("data-old", "true")
             await expect(tile(page, "Sockets")).to_contain_text("as of ")
             await expect(tile(page, "Database")).to_have_attribute("data-old", "false")
+            newcomer = await watched.context.new_page()
+            await newcomer.goto(f"{own.url}/projects/x")
+            await expect(newcomer.locator(".rt-dot")).to_have_text("Degraded")
+            await expect(newcomer.locator(".rt-panel-fields")).to_contain_text("Loading…")
+        await expect(newcomer.locator(".rt-panel-fields")).to_contain_text("No field has been set yet")
+        await expect(newcomer.locator(".rt-dot")).to_have_text("Live")
+        await newcomer.close()
         await expect(tile(page, "Database")).to_contain_text("answers")
         await expect(other).to_have_count(0)
         await expect(tile(page, "Sockets")).to_have_attribute("data-old", "false")
@@ -92,3 +102,40 @@ async def test_heartbeat_settings_show_what_was_saved(app: App, open_page: Open)
         set_heartbeat(app, "user", 30_000, 90_000)
     for timeout in timeouts:
         await expect(timeout).to_have_value("90")
+
+
+async def test_a_page_whose_messages_come_late_does_not_say_that_it_is_live(app: App, open_page: Open) -> None:
+    """It says by how much; and that it is live when they come in time again."""
+    project = uuid.uuid4().hex[:12]
+    watched = await open_page("/sign-in", ADA)
+    page = watched.page
+    slow = asyncio.Event()
+
+    def through(line: WebSocketRoute) -> None:
+        server = line.connect_to_server()
+
+        def deliver(packet: str | bytes) -> None:
+            if slow.is_set() and str(packet).startswith(FRAME):
+                asyncio.get_running_loop().call_later(5, line.send, packet)
+            else:
+                line.send(packet)
+
+        server.on_message(deliver)
+
+    await page.route_web_socket(re.compile("/_event"), through)
+    await page.goto(f"{app.url}/projects/{project}")
+    await attached(page)
+    dot, banner = page.locator(".rt-dot"), page.locator(".rt-banner")
+    await post(app, events(project, 1))
+    await expect(page.locator("[data-seq='1']")).to_be_visible()
+    await expect(dot).to_have_text("Live")
+    slow.set()
+    await post(app, events(project, 1, 1))
+    await expect(dot).to_have_text("Behind")
+    await expect(banner).to_contain_text(re.compile(r"was sent \d+ s ago"))
+    await expect(page.locator("[data-seq='2']")).to_be_visible()
+    slow.clear()
+    await post(app, events(project, 1, 2))
+    await expect(page.locator("[data-seq='3']")).to_be_visible()
+    await expect(dot).to_have_text("Live")
+    await page.close()

@@ -121,6 +121,24 @@ async def test_the_snapshot_has_the_hubs_lag() -> None:
         await health.stop()
 
 
+async def test_a_hub_that_stays_behind_is_told_of_until_it_has_caught_up() -> None:
+    """Where nothing else is away, which would be the reason."""
+    async with Stage() as stage:
+        desk, health = await begin(stage)
+        await stage.hub.attach(KEY, lambda frame: None)
+        stage.shelf.away = True
+        stage.hub.deliver([stage.shelf.append(2)[1]])
+        await stage.clock.advance(5)
+        assert desk.told == []
+        await stage.clock.advance(2)
+        assert desk.told == [("delivery",)]
+        stage.shelf.away = False
+        await stage.clock.advance(5)
+        assert desk.told == [("delivery",), ()]
+        assert health.snapshot().degraded == ()
+        await health.stop()
+
+
 async def test_a_start_without_the_database_says_so_at_once() -> None:
     """Before anybody asks whether it is ready."""
     desk, clock = Desk(), ManualClock()

@@ -1,0 +1,36 @@
+/** Holds the reader's place in a scrolled list whose rows come and go above it. */
+import { Component } from "react";
+
+/** The first row in view, and how far below the box's upper edge it stands; null where there is none. */
+const placeOf = (box) => {
+  const rows = box.querySelectorAll("[data-seq]");
+  const edge = box.getBoundingClientRect().top;
+  let [low, high] = [0, rows.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rows[middle].getBoundingClientRect().bottom > edge) high = middle;
+    else low = middle + 1;
+  }
+  return low < rows.length ? { seq: rows[low].dataset.seq, top: rows[low].getBoundingClientRect().top - edge } : null;
+};
+
+/**
+ * Around the rows of the list in `scroller`, while `holds()` says so. The place is taken right before the page changes, so that what the reader
+ * scrolled meanwhile stands. Rows that come after it move nothing: only a change of the `first` row is looked at.
+ */
+export class HeldPlace extends Component {
+  getSnapshotBeforeUpdate({ first }) {
+    const { first: now, scroller, holds } = this.props;
+    return first !== now && scroller.current && holds() ? placeOf(scroller.current) : null;
+  }
+
+  componentDidUpdate(props, state, place) {
+    const box = this.props.scroller.current;
+    const row = place && box?.querySelector(`[data-seq="${place.seq}"]`);
+    if (row) box.scrollTop += row.getBoundingClientRect().top - box.getBoundingClientRect().top - place.top;
+  }
+
+  render() {
+    return this.props.children;
+  }
+}
