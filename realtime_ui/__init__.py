@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from realtime_ui.components.live_feed import live_feed
     from realtime_ui.components.message_form import message_form, unsent_at_sign_out, unsent_messages
     from realtime_ui.components.presence import avatar_stack, presence_roster, typing_line
+    from realtime_ui.components.subscription import subscription
     from realtime_ui.components.views import channel_list, connection_banner, connection_dot, current_fields
-    from realtime_ui.core.messages import Message
+    from realtime_ui.core.messages import Ephemeral, Message
     from realtime_ui.events.routes import Route
     from realtime_ui.hub.members import Member, PresenceDiff
     from realtime_ui.installer import install
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ChannelState": "states.channel",
     "ConnectionState": "states.connection",
+    "Ephemeral": "core.messages",
     "EventClient": "client",
     "HeartbeatState": "states.heartbeat",
     "Member": "hub.members",
@@ -47,6 +49,7 @@ _HOMES = {
     "message_form": "components.message_form",
     "post": "states.outbox",
     "presence_roster": "components.presence",
+    "subscription": "components.subscription",
     "typing_line": "components.presence",
     "unsent_at_sign_out": "components.message_form",
     "unsent_messages": "components.message_form",
@@ -55,6 +58,7 @@ _HOMES = {
 __all__ = [
     "ChannelState",
     "ConnectionState",
+    "Ephemeral",
     "EventClient",
     "HeartbeatState",
     "Member",
@@ -74,6 +78,7 @@ __all__ = [
     "message_form",
     "post",
     "presence_roster",
+    "subscription",
     "typing_line",
     "unsent_at_sign_out",
     "unsent_messages",

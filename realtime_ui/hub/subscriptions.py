@@ -19,8 +19,8 @@ class StateSink(Protocol):
     """A sink for a state class: hears what its tab is shown, pages and frames, each message once, in order."""
 
     @property
-    def wants_messages(self) -> bool:
-        """Whether it wants any."""
+    def wants_frames(self) -> bool:
+        """Whether it takes frames at all."""
         ...
 
     def __call__(self, frame: Frame) -> None:
@@ -135,7 +135,7 @@ class Subscriptions:
                 if state not in sinks:
                     sink = await self._sink_for_state(self._client_token(tab.sid), state, key[1])
                     if sink is not None:
-                        if sink.wants_messages:
+                        if sink.wants_frames:
                             await self._hub.attach(key, sink)
                         sinks[state] = sink
         except BaseException:

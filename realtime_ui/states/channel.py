@@ -5,7 +5,8 @@
         def open(self):
             self.subscribe(f"project:{self.project_id}", rewind=50)
 
-`live_feed(Project)` performs the subscription over the tab's `/feed` socket and ends it with it.
+`live_feed(Project)` performs the subscription over the tab's `/feed` socket and ends it with it; on a page that shows
+no feed `subscription(Project)` does.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import reflex as rx
 
 from realtime_ui.access.policy import known
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.messages import Json, Message, Receipt
+from realtime_ui.core.messages import Ephemeral, Json, Message, Receipt
 from realtime_ui.runtime import current
 from realtime_ui.states.client_vars import ClientVar
 from realtime_ui.states.principal import person_of
@@ -28,7 +29,7 @@ class _Subscription:
     rewind: int
 
     def subscribe(self, channel: str, *, rewind: int = 50) -> None:
-        """Watch a channel: the tab's `live_feed` subscribes as soon as it hears of it.
+        """Watch a channel: the tab's `live_feed` or `subscription` subscribes as soon as it hears of it.
 
         Args:
             channel: `type:id`. Whether the person may read it is asked when the tab subscribes.
@@ -65,7 +66,9 @@ class ChannelState(_Subscription, rx.State, mixin=True):
     """Mixin for a state class that watches a channel (what `useRealtimeChannel` was).
 
     `status` (initialized, attaching, attached, suspended, failed), `error` and `last_seq` are client-side
-    Vars of the tab's feed. Override `_on_messages` to react on the server.
+    Vars of the tab's feed. So is `ephemeral`: the channel's last 50 ephemeral events since the tab subscribed, oldest
+    first, `{id, type, data, timestamp}` each, without the chunks of messages that are being written (`….delta`), which
+    `live_feed` shows as such. Override `_on_messages` and `_on_ephemeral` to react on the server.
     """
 
     channel: str = ""
@@ -74,6 +77,7 @@ class ChannelState(_Subscription, rx.State, mixin=True):
     status: ClassVar[Any] = ClientVar("useFeed", "status", str, of_channel=True)
     error: ClassVar[Any] = ClientVar("useFeed", "error", str, of_channel=True)
     last_seq: ClassVar[Any] = ClientVar("useFeed", "last_seq", int, of_channel=True)
+    ephemeral: ClassVar[Any] = ClientVar("useFeed", "ephemeral", list[dict[str, Any]], of_channel=True)
 
     async def _on_messages(self, batch: list[Message]) -> None:
         """React to what the tab is shown: in order, gathered, at most five times a second. Override it.
@@ -83,4 +87,11 @@ class ChannelState(_Subscription, rx.State, mixin=True):
         After the log went back, in a failover that lost rows, it begins again in the same way, with another `epoch`
         of the messages for those tabs that were there.
         A message whose stored payload is not shown has `data` {} and says why in `unreadable`.
+        """
+
+    async def _on_ephemeral(self, batch: list[Ephemeral]) -> None:
+        """React to ephemeral events of the channel, those of a `Route(…, durable=False)`. Override it.
+
+        They come as they are shown, gathered, at most five times a second: not before the tab has subscribed, never
+        again, and in no order with what `_on_messages` gets. Of more than 5,000 in a batch the oldest are left out.
         """

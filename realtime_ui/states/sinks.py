@@ -8,7 +8,7 @@ from typing import Any
 import reflex as rx
 
 from realtime_ui.core.channels import ChannelName
-from realtime_ui.core.messages import Message
+from realtime_ui.core.messages import Ephemeral, Message
 from realtime_ui.hub.subscribe import Page
 from realtime_ui.hub.subscriptions import StateSink
 from realtime_ui.hub.watched import Frame
@@ -18,7 +18,7 @@ from realtime_ui.states.heartbeat import HeartbeatState
 logger = logging.getLogger(__name__)
 
 BATCH_INTERVAL_S = 0.2
-"""At most five batches a second reach `_on_messages`."""
+"""At most five batches a second reach `_on_messages`, and `_on_ephemeral`."""
 MAX_BATCH = 5_000
 """More than this many waiting messages lose their oldest; a feed still shows them all."""
 
@@ -31,7 +31,7 @@ def overrides(state: type[ChannelState], hook: str) -> bool:
 
 def has_hooks(state: type[ChannelState]) -> bool:
     """Whether a class wants to hear of anything on the server."""
-    return overrides(state, "_on_messages") or overrides(state, "_on_timeout")
+    return any(overrides(state, hook) for hook in ("_on_messages", "_on_ephemeral", "_on_timeout"))
 
 
 class StateSinks:
@@ -70,15 +70,28 @@ class _BatchingSink:
         self._state = state
         self._channel = channel
         self._batch: list[Message] = []
+        self._fleeting: list[Ephemeral] = []
         self._early: list[Message] = []
         self._live = False
         self._epoch, self._last = "", 0
-        self.wants_messages = state._on_messages is not ChannelState._on_messages
+        self._wants_messages = overrides(state, "_on_messages")
+        self._wants_ephemeral = overrides(state, "_on_ephemeral")
         self._task: asyncio.Task[None] | None = None
         self._timing_out: asyncio.Task[None] | None = None
 
+    @property
+    def wants_frames(self) -> bool:
+        """Whether a hook is called with what frames bring."""
+        return self._wants_messages or self._wants_ephemeral
+
     def __call__(self, frame: Frame) -> None:
-        """Take a frame; while the tab still catches up, it waits."""
+        """Take a frame; while the tab still catches up, its messages wait."""
+        if self._wants_ephemeral and frame.ephemeral:
+            self._fleeting.extend(frame.ephemeral)
+            del self._fleeting[:-MAX_BATCH]
+            self._deliver_soon()
+        if not self._wants_messages:
+            return
         if self._live and not frame.messages and not frame.ephemeral:  # another epoch: the tab asks where it stands
             self._live = False
         elif self._live:
@@ -89,7 +102,7 @@ class _BatchingSink:
 
     def catch_up(self, page: Page) -> None:
         """Take a page that the tab got; frames follow on the last one."""
-        if not self.wants_messages:
+        if not self._wants_messages:
             return
         epoch, rows = page.head.epoch, page.rows
         if epoch != self._epoch or page.reset:
@@ -119,13 +132,21 @@ class _BatchingSink:
                 self._batch.append(message)
                 self._last = message.seq
         del self._batch[:-MAX_BATCH]
-        if self._batch and (self._task is None or self._task.done()):
+        if self._batch:
+            self._deliver_soon()
+
+    def _deliver_soon(self) -> None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._deliver(), name=f"on-messages {self._channel}")
 
     async def _deliver(self) -> None:
-        while self._batch:
+        while self._batch or self._fleeting:
             batch, self._batch = self._batch, []
-            await self._call(lambda state, batch=batch: state._on_messages(batch))  # type: ignore[misc]
+            fleeting, self._fleeting = self._fleeting, []
+            if batch:
+                await self._call(lambda state, batch=batch: state._on_messages(batch))  # type: ignore[misc]
+            if fleeting:
+                await self._call(lambda state, batch=fleeting: state._on_ephemeral(batch))  # type: ignore[misc]
             await asyncio.sleep(BATCH_INTERVAL_S)
 
     async def _call(self, hook: Callable[[Any], Awaitable[None]]) -> None:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from playwright.async_api import expect
@@ -104,3 +105,24 @@ async def test_the_examples_page_sends_over_the_outbox(app: App, board: Process,
         ("project.applauded", "max"),
     ]
     assert (rows[0]["data"]["text"], rows[1]["data"]["after"]) == ("Well done", 1)
+
+
+async def test_a_page_without_a_feed_subscribes_and_hears_what_only_passes(
+    app: App, board: Process, open_page: Open
+) -> None:
+    """`subscription` performs it: both hooks are called on the server, and ephemeral events are in the browser."""
+    identity = uuid.uuid4().hex[:12]
+    for _ in range(2):
+        await asyncio.to_thread(app.emit, ("project.updated", {"projectId": identity}))
+    page = (await open_page(f"/counters/{identity}", "max@northwind.test", url=board.url)).page
+    await expect(page.get_by_text("2 stored, 0 passed")).to_be_visible()
+    headers = {"Authorization": f"Bearer {app.key}"}
+    async with httpx.AsyncClient(base_url=board.url, headers=headers, timeout=60) as http:
+        for at in ("noon", "midnight"):
+            body = {"type": "board.pointed", "payload": {"projectId": identity, "at": at}}
+            assert (await http.post("/api/events", json=body)).json()["events"][0]["channels"][0]["seq"] is None
+    await expect(page.get_by_text("2 stored, 2 passed")).to_be_visible()
+    assert await page.get_by_text("Pointed at").all_text_contents() == ["Pointed at noon", "Pointed at midnight"]
+    await page.reload()  # the tab's state counts on: what is stored comes again, what passed does not
+    await expect(page.get_by_text("4 stored, 2 passed")).to_be_visible()
+    await expect(page.get_by_text("Pointed at")).to_have_count(0)

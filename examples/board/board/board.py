@@ -3,7 +3,9 @@
 import reflex as rx
 
 from realtime_ui import (
+    ChannelState,
     ConnectionState,
+    Ephemeral,
     HeartbeatState,
     Message,
     PresenceDiff,
@@ -14,6 +16,7 @@ from realtime_ui import (
     live_feed,
     message_form,
     post,
+    subscription,
 )
 from realtime_ui.core.channels import ChannelType
 
@@ -62,5 +65,34 @@ def board() -> rx.Component:
 
 
 POSTS = Route("project.", ChannelType.PROJECT, "projectId", posts=("project.commented", "project.applauded"))
-app = install(rx.App(), routes=[POSTS])
+POINTS = Route("board.pointed", ChannelType.PROJECT, "projectId", durable=False)  # shown now or never
+app = install(rx.App(), routes=[POSTS, POINTS])
 # endregion
+
+
+class Counter(ChannelState, rx.State):
+    """Watches a project on a page that shows none of it, and counts on the server what is stored and what passes."""
+
+    stored: int = 0
+    passed: int = 0
+
+    @rx.event
+    def open(self) -> None:
+        """Watch the project in the address."""
+        self.subscribe(f"project:{self.project_id}")  # type: ignore[attr-defined]
+
+    async def _on_messages(self, batch: list[Message]) -> None:
+        self.stored += len(batch)
+
+    async def _on_ephemeral(self, batch: list[Ephemeral]) -> None:
+        self.passed += len(batch)
+
+
+@rx.page("/counters/[project_id]", on_load=Counter.open)
+def counter() -> rx.Component:
+    """The page; `Counter.ephemeral` lives in the browser."""
+    return rx.vstack(
+        subscription(Counter),
+        rx.text(Counter.stored, " stored, ", Counter.passed, " passed"),
+        rx.foreach(Counter.ephemeral, lambda event: rx.text("Pointed at ", event["data"].to(dict)["at"])),
+    )

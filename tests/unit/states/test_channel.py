@@ -11,7 +11,7 @@ import reflex as rx
 
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
-from realtime_ui.core.messages import Head, Message
+from realtime_ui.core.messages import Ephemeral, Head, Message
 from realtime_ui.core.position import Follow, Position
 from realtime_ui.hub.subscribe import Page, Start
 from realtime_ui.hub.watched import Frame
@@ -29,6 +29,16 @@ class Watching(ChannelState, rx.State):
 
     async def _on_messages(self, batch: list[Message]) -> None:
         heard.append([message.seq for message in batch])
+
+
+class Passing(ChannelState, rx.State):
+    """Wants ephemeral messages alone."""
+
+    async def _on_ephemeral(self, batch: list[Ephemeral]) -> None:
+        passed.append([message.id for message in batch])
+
+
+passed: list[list[str]] = []
 
 
 class Silent(ChannelState, rx.State):
@@ -202,3 +212,30 @@ async def test_a_state_hears_a_channels_first_event(sinks: StateSinks) -> None:
         sink.catch_up(page(epoch=""))
         sink(frame(1, 2))
         await heard_are(1, 2)
+
+
+def passing(*ids: str) -> Frame:
+    """A frame of ephemeral messages, with a stored one beside them."""
+    fleeting = tuple(Ephemeral(TENANT, CHANNEL, each, "board.pointed", {}, 0) for each in ids)
+    return Frame(TENANT, CHANNEL, "e", tuple(messages(1)), fleeting)
+
+
+async def test_a_state_hears_ephemeral_messages_as_they_come(sinks: StateSinks) -> None:
+    """Gathered while its hook is busy; whether its tab has caught up or not, since none comes again."""
+    passed.clear()
+    sink = await sinks("tab", Passing.get_full_name(), CHANNEL)
+    assert sink is not None
+    assert sink.wants_frames
+    sink(passing("a"))
+    sink(passing("b", "c"))
+    sink.catch_up(page(1))
+    async with asyncio.timeout(60):
+        while not passed:
+            await asyncio.sleep(0)
+    sink(passing("d"))
+    async with asyncio.timeout(60):
+        while len(passed) < 2:
+            await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    assert passed == [["a", "b", "c"], ["d"]]
+    assert heard == []

@@ -86,7 +86,7 @@ async def test_silence_calls_the_hook_and_nothing_else(sinks: StateSinks) -> Non
     """A class without `_on_messages` is not told of messages."""
     sink = await sinks("tab", Worried.get_full_name(), CHANNEL)
     assert sink is not None
-    assert not sink.wants_messages
+    assert not sink.wants_frames
     sink.catch_up(page(1))
     sink.timed_out()
     sink.timed_out()
@@ -98,7 +98,7 @@ async def test_one_class_can_have_both(sinks: StateSinks) -> None:
     """A heartbeat is no message: silence comes through a door of its own."""
     sink = await sinks("tab", Both.get_full_name(), CHANNEL)
     assert sink is not None
-    assert sink.wants_messages
+    assert sink.wants_frames
     sink.catch_up(page(1))
     sink(frame(2))
     await settled(2)
