@@ -285,7 +285,7 @@ if (isBrowser) {
   };
   window.addEventListener("beforeunload", leaving, first);
   window.addEventListener("pagehide", left, first);
-  hearTabs((you) => (ended ? renew() : recognise(you)));
+  hearTabs((you) => (ended ? renew() : connection.value.you && recognise(you)));
   window.addEventListener("online", probe);
   setInterval(() => feedSocket?.connected && measureLatency(), PING_MS);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && probe());
