@@ -33,11 +33,13 @@ class Tab:
         self.presence: list[dict[str, Any]] = []
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.beats: list[dict[str, Any]] = []
+        self.you: dict[str, Any] = {}
         self.answers_beats = True
         self._news = asyncio.Event()
         self.client.on("behind", self._behind, namespace="/feed")
         self.client.on("beat", self._beat, namespace="/feed")
         self.client.on("frame", self._frame, namespace="/feed")
+        self.client.on("you", self._you, namespace="/feed")
         self.client.on("lobby", self._lobby, namespace="/feed")
         self.client.on("titles", self._titles, namespace="/feed")
         self.client.on("health", self._health, namespace="/feed")
@@ -93,6 +95,10 @@ class Tab:
                 answer = await self.sub(channel, last=last, epoch=epoch)
                 await self._frame({"channel": channel, "epoch": answer["epoch"], "rows": answer["rows"]})
                 last, more = max(self.seqs(channel), default=0), answer["more"]
+
+    async def _you(self, you: dict[str, Any]) -> None:
+        self.you = you
+        self._news.set()
 
     async def _lobby(self, rows: list[dict[str, Any]]) -> None:
         self.lobby.append(rows)

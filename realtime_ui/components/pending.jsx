@@ -7,11 +7,13 @@ import { sentence } from "./sentences.js";
 const SENTENCES = {}; // of types that nobody gave any
 
 /** How an entry stands: refused, held while there is no connection, tried again, or sending. */
-const standing = (entry, { is_connected, status }) => {
+const standing = (entry, { is_connected, action }) => {
   if (entry.answered) return ["sending", ""];
   if (entry.refused) return ["refused", `Not sent: ${entry.refused.words}`];
   const kept = entry.volatile ? "Keep this page open." : "It is kept in this browser.";
-  if (status === "failed") return ["held", `Not sent yet. ${kept} It is sent when you are signed in again.`];
+  if (!is_connected && action === "sign_in") {
+    return ["held", `Not sent yet. ${kept} It is sent when you are signed in again.`];
+  }
   if (!is_connected) return ["held", `Not sent yet. ${kept} It is sent when the connection is back.`];
   if (entry.trouble) return ["held", `Not sent yet, trying again. ${entry.trouble}`];
   return ["sending", ""];

@@ -137,8 +137,10 @@ class FeedNamespace(LineEvents, PresenceEvents, ChannelEvents):
         info = ClientInfo.of_scope(environ["asgi.scope"], "websocket", self._address_privacy)
         tab = self._tabs[sid] = Tab(sid, person, token, info, round(time.time() * 1000))
         self._presence.arrive(tab)
-        # A tab whose socket comes back as somebody else must not go on showing what the one before was shown.
-        await self.emit("you", {"person": str(person.id), "tenant": str(person.tenant)}, to=sid)
+        # A tab whose socket comes back as somebody else must neither go on showing what the one before was shown, nor
+        # send what they wrote.
+        you = {"person": str(person.id), "tenant": str(person.tenant), "name": person.name}
+        await self.emit("you", {**you, "max_post_bytes": MAX_POST_BYTES}, to=sid)
         if self._degraded:
             await self.emit("health", {"degraded": self._degraded}, to=sid)
 
@@ -211,18 +213,6 @@ class FeedNamespace(LineEvents, PresenceEvents, ChannelEvents):
             return {"ok": True, "receipt": await self._posts.post(tab.person, data)}
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
-
-    async def on_whoami(self, sid: str, data: object = None) -> Json:
-        """Whose socket this is, so that a browser sends nobody else's messages over it, and how much a post may hold.
-
-        `{ok: true, person, name, max_post_bytes}`, with `person` unique among all tenants, or a problem out.
-        """
-        try:
-            person = (await self._tab(sid)).person
-        except RealtimeError as error:
-            return {"ok": False, "error": error.problem()}
-        whose = f"{person.tenant}/{person.id}"
-        return {"ok": True, "person": whose, "name": person.name, "max_post_bytes": MAX_POST_BYTES}
 
     async def on_too_deep(self, sid: str, data: object = None) -> Json:
         """Answer a packet that was nested too deeply to be read; see `hub/packets.py`."""

@@ -3,15 +3,13 @@
  * tabs and sign-outs, and is shown to that person alone.
  */
 import { useEffect } from "react";
-import { Backoff } from "./backoff.js";
 import { Store, addPart, ask, connectFeed, feedId, useConnection, useStore } from "./connection.js";
 import { Outbox } from "./outbox_queue.js";
 import { LayeredStore } from "./outbox_store.js";
+import { isBrowser } from "./store.js";
 
 const NAME = "realtime-ui outbox";
 const LOCK_MS = 15_000; // another tab that has the lock may be frozen; an id is stored once, whoever sends it
-
-const isBrowser = typeof window !== "undefined";
 
 /** A UUID; `crypto.randomUUID` exists on https and localhost alone. */
 const newId = () => {
@@ -66,31 +64,25 @@ const warnWhereNeeded = () => {
   window[change]("beforeunload", warn);
 };
 
-/** Find out whose connection this is, then send. */
-const identify = async () => {
-  const socket = feedId();
-  identifying.reset();
-  if (!socket) return;
-  try {
-    const me = await ask("whoami");
-    if (socket !== feedId()) return; // the next connection has asked again
-    identified = socket;
-    await outbox.connected(me);
-  } catch (problem) {
-    if (problem.retryable !== false && socket === feedId()) identifying.later();
-  }
-};
+let me = null; // what the server said of the person last
 
-const identifying = new Backoff(identify);
+/** Send what is kept, once it is known whose connection this is. */
+const begin = () => me && identified === feedId() && outbox.connected(me);
 
 let users = 0; // mounted components that need the connection
 
 if (isBrowser) {
   addPart({
     wanted: () => users > 0,
-    connected: identify,
+    connected: begin,
     paused: () => outbox.paused(),
-    events: {},
+    events: {
+      you: ({ person, tenant, name, max_post_bytes }) => {
+        me = { person: `${tenant}/${person}`, name, max_post_bytes };
+        identified = feedId();
+        begin();
+      },
+    },
   });
   tabs.onmessage = ({ data }) => outbox.heard(data);
 }
@@ -110,7 +102,7 @@ export const discard = (id) => outbox.discard(id);
 /** Resolves once it is known whose messages these are. */
 export const known = () => outbox.known();
 
-/** `{me, pending}`: who sends, as `whoami` of `/feed` answers, and their unsent messages on all channels. */
+/** `{me, pending}`: who sends, `{person, name, max_post_bytes}`, and their unsent messages on all channels. */
 export const useOutbox = () => {
   useEffect(() => {
     users += 1;

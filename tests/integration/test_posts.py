@@ -160,9 +160,10 @@ async def test_a_tab_posts_and_everybody_sees_the_row(app: App) -> None:
         open_tab(app.url, app.cookie("ada@northwind.test")) as other,
     ):
         await other.sub(f"session:{identity}")
-        me = await tab.call("whoami")
-        assert me == {**me, "ok": True, "name": "max", "max_post_bytes": MAX_POST_BYTES}
-        assert me["person"] != (await other.call("whoami"))["person"]
+        await tab.until(lambda: tab.you)
+        await other.until(lambda: other.you)
+        assert tab.you == {**tab.you, "name": "max", "max_post_bytes": MAX_POST_BYTES}
+        assert tab.you["person"] != other.you["person"]
         answer = await tab.call("post", sent)
         assert answer["ok"]
         assert answer["receipt"]["channels"][0]["seq"] == 1
