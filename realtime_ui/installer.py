@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
+from realtime_ui.api.site import Site
 from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route, Routes
@@ -89,7 +90,7 @@ def _guard(inner: ASGIApp) -> ASGIApp:
     settings = load_settings()
     return Guard(
         inner,
-        allowed_origins=(settings.url, *settings.allowed_origins),
+        site=Site((settings.url, *settings.allowed_origins), settings.allowed_hosts),
         max_body_bytes=settings.max_body_bytes,
         pages=BUILT if environment.REFLEX_ENV_MODE.get() == constants.Env.PROD else None,
         secure=settings.secure_cookies,

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further origins, separated by commas, that may open sockets and send forms."
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further names or addresses, separated by commas, that browsers' requests may name as Host."
+    )
     forwarded_allow_ips: str = Field(
         "127.0.0.1,::1", description="Proxies whose X-Forwarded-For is believed: addresses and networks, with commas."
     )
@@ -128,7 +131,7 @@ class Settings(BaseSettings):
     def _capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

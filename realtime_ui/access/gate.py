@@ -13,10 +13,11 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection
 
 from realtime_ui.access.limits import RateLimiter
+from realtime_ui.access.networks import network_of
 from realtime_ui.access.passwords import check_strength, hash_password, needs_rehash, verify_password
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import Conflict, DatabaseUnavailable, InvalidRequest, NotAllowed, NotAuthenticated
-from realtime_ui.core.names import checked_name
+from realtime_ui.core.names import checked_name, is_plain
 from realtime_ui.core.principals import ApiKey, Person, Principal, Scope
 from realtime_ui.persistence.people import PeopleRepository
 
@@ -46,8 +47,10 @@ class Gate:
         self._setup_code = setup_code
         self._known: dict[str, tuple[float, Principal | None]] = {}
         self._forgotten = 0
-        # 10 wrong tries at once, then one every 6 s: for an address (a name being guessed) and a client alike.
+        # 10 wrong tries at once, then one every 6 s, for an account from one network: whoever guesses elsewhere locks
+        # its owner out of nothing. A network may try 100 times, then once a second, at all accounts together.
         self._tries = RateLimiter(rate=1 / 6, burst=10, clock=clock)
+        self._network_tries = RateLimiter(rate=1, burst=100, clock=clock)
 
     async def by_token(self, token: str | None) -> Person | None:
         """Who a session's token belongs to, or None."""
@@ -141,18 +144,19 @@ class Gate:
 
         Raises:
             NotAuthenticated: the address is unknown or the password wrong; which one is not told.
-            RateLimited: too many tries for this address or from this client.
+            RateLimited: too many tries at this account from this network, or at all accounts from it; or more
+                passwords are being checked than the server has room for.
         """
-        email = email.strip().lower()
-        tries = (f"client:{client}", f"email:{email}")
-        for name in tries:
-            self._tries.spend(name)
-        credentials = await self._people.credentials(email)
+        email, network = email.strip().lower(), network_of(client)
+        account = f"{network} {email}"
+        self._network_tries.spend(network)
+        self._tries.spend(account)
+        credentials = await self._people.credentials(email) if is_plain(email) else None
         right = await verify_password(credentials.password_hash if credentials else None, password)
         if credentials is None or not right:
             raise NotAuthenticated("The address or the password is wrong.", remedy="Try again.")
-        for name in tries:  # only wrong ones count: a whole office may sign in from one address
-            self._tries.give_back(name)
+        self._network_tries.give_back(network)  # only wrong ones count: a whole office may sign in from one address
+        self._tries.give_back(account)
         if needs_rehash(credentials.password_hash):
             await self._people.set_password(credentials.person, await hash_password(password))
         return await self._open_session(credentials.person, credentials.tenant)
@@ -181,7 +185,7 @@ class Gate:
             Conflict: somebody was set up before.
             InvalidRequest: a field is empty, too long or too weak.
         """
-        self._tries.spend(f"client:{client}")
+        self._tries.spend(network_of(client))
         if not self._setup_code or not hmac.compare_digest(code.strip().encode(), self._setup_code.encode()):
             raise NotAllowed("The code is not the one in the terminal.", field="code", remedy="Copy it from there.")
         tenant_name, email, name = (

@@ -1,12 +1,18 @@
-"""Passwords: argon2id by argon2-cffi with its defaults (RFC 9106, low-memory profile)."""
+"""Passwords: argon2id by argon2-cffi with its defaults (RFC 9106, low-memory profile).
+
+Each takes tens of ms of a core and 64 MiB, so they have threads of their own, few of them, and a bounded queue.
+"""
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from realtime_ui.core.errors import InvalidRequest
+from realtime_ui.core.errors import InvalidRequest, RateLimited
 
 MIN_LENGTH = 10
 MAX_LENGTH = 256
@@ -14,6 +20,16 @@ MIN_DIFFERENT = 4
 MIN_LOCAL = 4
 """A shorter name stands in too many words."""
 
+HASHING_THREADS = 2
+MAX_WAITING = 32
+"""How many passwords may wait for a thread; as many take about a second."""
+BUSY_RETRY_S = 2.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="password")
+_under_way = 0
 _hasher = PasswordHasher()
 # Checked against when nobody has the address, so that an unknown one takes as long as a wrong password.
 _NOBODY = _hasher.hash("nobody has this password")
@@ -46,13 +62,32 @@ def check_strength(password: str, email: str) -> None:
 
 
 async def hash_password(password: str) -> str:
-    """The argon2id hash to store; takes tens of ms, in a thread."""
-    return await asyncio.to_thread(_hasher.hash, password)
+    """The argon2id hash to store.
+
+    Raises:
+        RateLimited: too many passwords are being hashed.
+    """
+    return await _in_thread(_hasher.hash, password)
 
 
 async def verify_password(stored: str | None, password: str) -> bool:
-    """Whether `password` is the one behind `stored`; None, as for an unknown person, never is."""
-    return await asyncio.to_thread(_verify, stored, password)
+    """Whether `password` is the one behind `stored`; None, as for an unknown person, never is.
+
+    Raises:
+        RateLimited: too many passwords are being checked.
+    """
+    return await _in_thread(_verify, stored, password)
+
+
+async def _in_thread(work: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
+    global _under_way
+    if _under_way >= HASHING_THREADS + MAX_WAITING:
+        raise RateLimited("Too many people sign in at this moment.", retry_after_s=BUSY_RETRY_S)
+    _under_way += 1
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, work, *arguments)
+    finally:
+        _under_way -= 1
 
 
 def needs_rehash(stored: str) -> bool:

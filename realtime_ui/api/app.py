@@ -18,6 +18,7 @@ def create_api() -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # such a redirect would name the host that the request names
     )
     install_problems(api)
     for module in (events, channels, stream, token, sign_in, keys, health):

@@ -9,14 +9,13 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from realtime_ui.access.gate import SCOPE_TOKEN, session_token, without_session
+from realtime_ui.api.site import Site
 from realtime_ui.core.errors import InvalidRequest, NotAllowed, RealtimeError, TooLarge
 from realtime_ui.core.logs import REQUEST_ID
 
@@ -32,7 +31,7 @@ class Guard:
 
     Args:
         app: what is guarded.
-        allowed_origins: origins beside the request's own host, `https://app.example.org`.
+        site: the origins and hosts that requests may come from and under.
         max_body_bytes: the largest request body.
         pages: the folder of built pages, whose inline scripts the CSP names by hash; None in development.
         secure: whether the site is reached over TLS (adds HSTS).
@@ -42,13 +41,13 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        allowed_origins: Iterable[str],
+        site: Site,
         max_body_bytes: int,
         pages: Path | None,
         secure: bool,
     ) -> None:
         self._app = app
-        self._allowed = {origin.rstrip("/") for origin in allowed_origins}
+        self._site = site
         self._max_body_bytes = max_body_bytes
         self._headers = {
             "x-content-type-options": "nosniff",
@@ -65,7 +64,11 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, then pass on."""
         if scope["type"] == "websocket":
-            if not self._origin_fits(Headers(scope=scope)):
+            headers = Headers(scope=scope)
+            if not (
+                self._site.host_fits(scope["path"], headers)
+                and self._site.origin_fits(scope.get("scheme", "ws"), headers)
+            ):
                 await _refuse_socket(receive, send)
                 return
             _put_session_cookie_aside(scope)
@@ -96,12 +99,20 @@ class Guard:
                     answer.setdefault("cache-control", "no-store")  # another machine may have it
             await send(message)
 
+        if not self._site.host_fits(scope["path"], headers):
+            unknown = InvalidRequest(
+                "The request names a host that this app does not answer for.",
+                field="Host",
+                remedy="Use the address in PUBLIC_URL, or add the host to ALLOWED_HOSTS.",
+            )
+            await send_problem(send_with_headers, unknown)
+            return
         guarded = scope["method"] not in SAFE_METHODS or scope["path"] in LIKE_SOCKETS
-        if guarded and not self._origin_fits(headers):
-            error: RealtimeError = NotAllowed(
+        if guarded and not self._site.origin_fits(scope["scheme"], headers):
+            foreign = NotAllowed(
                 "The request comes from another site.", field="Origin", remedy="Send it from the app's own pages."
             )
-            await send_problem(send_with_headers, error)
+            await send_problem(send_with_headers, foreign)
             return
         if "\0" in scope["path"]:  # no file or channel has it in its name, and the file system raises at it
             await send_problem(
@@ -116,16 +127,6 @@ class Guard:
             await send_problem(send_with_headers, self._too_large())
             return
         await self._app(scope, self._bounded(receive), send_with_headers)
-
-    def _origin_fits(self, headers: Headers) -> bool:
-        origin = headers.get("origin")
-        if origin is None:  # not a browser; cookies are SameSite=Lax besides
-            return True
-        try:
-            host = urlsplit(origin).netloc
-        except ValueError:  # such as http://[
-            return False
-        return origin in self._allowed or host == headers.get("host", "")
 
     def _bounded(self, receive: Receive) -> Receive:
         """Counts a body that came without its length."""

@@ -24,7 +24,10 @@ async def sign_in(
     """Check a password; 303 with the cookie to the page `next` of this site, or back to the form."""
     address = local_address(next)
     try:
-        token = await current().gate.sign_in(email, password, client_address(request))
+        gate = current().gate
+        token = await gate.sign_in(email, password, client_address(request))
+        # The browser's former session ends. Its open tabs are told a moment later, when the browser has the new cookie.
+        await gate.sign_out(session_token(request.headers.get("cookie")))
     except RealtimeError as error:
         return back(request, error, **({} if address == HOME else {"next": address}))
     return _signed_in(request, address, token)

@@ -107,7 +107,7 @@ function Line({ row, title, here, routes, admin, onPerson }) {
       <span role="cell" className="rt-state-cell" data-state={row.state}>{row.state}</span>
       <span role="cell" className="rt-who">
         <button type="button" className="rt-link" title={`Only ${row.name}`} onClick={() => onPerson(row.name)}>
-          {row.name || "unknown"}
+          <bdi>{row.name || "unknown"}</bdi>
         </button>
         <small title={[row.device, row.transport, row.address].filter(Boolean).join(" · ")}>
           {deviceOf(row)} · {row.transport === "sse" ? "stream" : "socket"}

@@ -21,10 +21,10 @@ export function CurrentFields({ channel: named, hydrated, rewind, empty }) {
         <dl className="rt-fields">
           {shown.sort(([a], [b]) => a.localeCompare(b)).map(([name, [value, seq, bytes]]) => (
             <div key={name} className="rt-field">
-              <dt>{name}</dt>
+              <dt><bdi>{name}</bdi></dt>
               {/* The key restarts the highlight whenever the field changes. */}
               <dd key={seq}>
-                <Clamped text={show(value, bytes)} long={300} shown={200} />
+                <Clamped parts={[{ outside: show(value, bytes) }]} long={300} shown={200} />
               </dd>
             </div>
           ))}

@@ -6,7 +6,7 @@ import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from 
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 import { feedOf, useHeldFeed, useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 import { usePending } from "$/public/external/realtime_ui/states/client_vars/outbox.js";
-import { Clamped } from "./clamped.jsx";
+import { Clamped, Parts } from "./clamped.jsx";
 import { HeldPlace } from "./held_place.jsx";
 import { Pending } from "./pending.jsx";
 import { sentence } from "./sentences.js";
@@ -28,6 +28,22 @@ const REASONS = { depth: "nested too deeply", size: "too large", number: "a numb
 /** What stands for an event whose payload the server does not send. */
 const unreadable = ({ bytes, reason }) => `This event can’t be shown: ${bytesOf(bytes)}, ${REASONS[reason] ?? "unreadable"}.`;
 
+/**
+ * Who emitted a row, where the payload is not to be taken at its word: a program or somebody outside wrote it, whatever
+ * it says of its author, or a person in another one's name.
+ */
+const Emitter = ({ row: { emitted_by: by, data } }) => {
+  const author = data?.author?.name;
+  if (!by || by.kind === "app") return null;
+  if (by.kind === "person" && (author === undefined || author === by.name)) return null;
+  const words = { person: "sent by", key: "from the key", foreign: by.name ? "from outside, as" : "from outside" }[by.kind];
+  return (
+    <span className="rt-emitter" data-kind={by.kind}>
+      {words ?? "from"} {by.name && <bdi>{by.name}</bdi>}
+    </span>
+  );
+};
+
 const Row = memo(function Row({ row, sentences }) {
   const [open, setOpen] = useState(false);
   const when = new Date(row.timestamp);
@@ -41,9 +57,10 @@ const Row = memo(function Row({ row, sentences }) {
           <span className="rt-sentence rt-unreadable">{unreadable(row.unreadable)}</span>
         ) : (
           <span className="rt-sentence">
-            <Clamped text={sentence(row, sentences)} />
+            <Clamped parts={sentence(row, sentences)} />
           </span>
         )}
+        <Emitter row={row} />
         <code className="rt-type">{row.type}</code>
       </div>
       <button
@@ -79,7 +96,7 @@ const Draft = ({ row, sentences }) => (
   <div className="rt-row rt-draft" data-draft={row.id}>
     <span className="rt-time">writing</span>
     <div className="rt-said">
-      <span className="rt-sentence">{sentence(row, sentences)}</span>
+      <span className="rt-sentence"><Parts parts={sentence(row, sentences)} /></span>
     </div>
   </div>
 );

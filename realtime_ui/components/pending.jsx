@@ -2,6 +2,7 @@
 import "./outbox.css";
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 import { discard, retry, useOutbox } from "$/public/external/realtime_ui/states/client_vars/outbox.js";
+import { Parts } from "./clamped.jsx";
 import { sentence } from "./sentences.js";
 
 const SENTENCES = {}; // of types that nobody gave any
@@ -19,7 +20,7 @@ const standing = (entry, { is_connected, action }) => {
   return ["sending", ""];
 };
 
-const textOf = ({ type, payload }, sentences, me) =>
+const partsOf = ({ type, payload }, sentences, me) =>
   sentence({ type, data: { author: { name: me?.name }, ...payload } }, sentences);
 
 export function Entry({ entry, sentences, children }) {
@@ -30,7 +31,7 @@ export function Entry({ entry, sentences, children }) {
     <div className="rt-row rt-pending" data-pending={entry.id} data-state={state}>
       <span className="rt-time">{state === "sending" ? "sending" : "unsent"}</span>
       <div className="rt-said">
-        <span className="rt-sentence">{textOf(entry, sentences ?? SENTENCES, me)}</span>
+        <span className="rt-sentence"><Parts parts={partsOf(entry, sentences ?? SENTENCES, me)} /></span>
         {children}
         {note && (
           <span className="rt-pending-note">

@@ -72,10 +72,12 @@ export function TypingLine({ channel, hydrated, said, state, field }) {
   const { members, me } = useEntered(useLingering(channel, hydrated), said, state);
   useTypingIn(field);
   const names = members.filter((member) => member.state === "typing" && member.person !== me).map(({ name }) => name);
-  const who = names.length > 2 ? `${names.length} people are` : `${listed.format(names)} ${names.length > 1 ? "are" : "is"}`;
+  const several = names.length > 2;
+  const who = listed.formatToParts(names).map(({ type, value }, index) => (type === "element" ? <bdi key={index}>{value}</bdi> : value));
   return (
     <p className="rt-typing" aria-live="off">
-      {names.length > 0 && `${who} typing…`}
+      {several && `${names.length} people are typing…`}
+      {!several && names.length > 0 && <>{who} {names.length > 1 ? "are" : "is"} typing…</>}
     </p>
   );
 }

@@ -45,7 +45,7 @@ function Row({ member, metas, since, me, now, children }) {
     <li className="rt-member" data-person={member.person} data-state={state}>
       <Avatar member={member} />
       <span className="rt-member-name">
-        {member.name}
+        <bdi>{member.name}</bdi>
         {member.person === me && <small>you</small>}
       </span>
       <span className="rt-member-state">{state}</span>

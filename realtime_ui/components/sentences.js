@@ -1,4 +1,9 @@
-/** Fills a type's sentence with a message's payload: `{field}` is replaced, `{changes}` listed. */
+/**
+ * Fills a type's sentence with a message's payload: `{field}` is replaced, `{changes}` listed.
+ *
+ * A sentence is a list of parts for `Parts` of `clamped.jsx`: our own words, and what comes from the payload as
+ * `{ outside }`.
+ */
 
 const show = (value) => {
   if (value === null || value === undefined) return "nothing";
@@ -9,8 +14,7 @@ const show = (value) => {
 const listed = (changes) =>
   Object.entries(changes)
     .sort(([a], [b]) => a.localeCompare(b)) // the log keeps no order of keys
-    .map(([name, value]) => `${name} → ${show(value)}`)
-    .join(", ");
+    .flatMap(([name, value], index) => [index ? ", " : "", { outside: name }, " → ", { outside: show(value) }]);
 
 const pick = (data, path) => path.split(".").reduce((value, name) => value?.[name], data);
 
@@ -21,12 +25,14 @@ export const sentence = (row, sentences) => {
   for (const template of templates) {
     const fields = [...template.matchAll(/\{([\w.]+)\}/g)].map((match) => match[1]);
     if (fields.every((field) => pick(row.data, field) !== undefined)) {
-      return template.replace(/\{([\w.]+)\}/g, (_, field) => {
-        const value = pick(row.data, field);
-        return field === "changes" && value && typeof value === "object" ? listed(value) : show(value);
+      // Split at its fields: every second part is one's name.
+      return template.split(/\{([\w.]+)\}/).flatMap((part, index) => {
+        if (index % 2 === 0) return [part];
+        const value = pick(row.data, part);
+        return part === "changes" && value && typeof value === "object" ? listed(value) : [{ outside: show(value) }];
       });
     }
   }
   const kind = row.type.replace(/[._]/g, " ");
-  return kind[0].toUpperCase() + kind.slice(1);
+  return [kind[0].toUpperCase() + kind.slice(1)];
 };

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from realtime_ui.access.gate import COOKIE
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.api.app import create_api
+from realtime_ui.core.errors import NotAuthenticated, RateLimited
 from realtime_ui.core.principals import Role, Scope
 from realtime_ui.runtime import KEY_BURST, Runtime
 from tests.clock import ManualClock
@@ -351,3 +352,43 @@ async def test_a_channel_is_opened_for_others_and_closed_again(http: httpx.Async
     assert (await http.put(address, json={"inbound": []}, headers=key)).json()["inbound"] is False
     for senseless in ("perhaps", ["Noted"], ["project.*.x"], [7], ["a.b"] * 51, None):
         problem(await http.put(address, json={"inbound": senseless}, headers=key), 422, "inbound")
+
+
+async def test_guessing_from_elsewhere_locks_nobody_out(runtime: Runtime) -> None:
+    """Tries count by account and network together, a whole IPv6 /64 being one; a network has a wider bound besides."""
+    await have_person(runtime.database, "Northwind", "ada@northwind.test", "Ada", Role.ADMIN)
+    runtime.gate._tries = RateLimiter(rate=1 / 6, burst=10, clock=ManualClock())
+
+    async def wrong(email: str, client: str) -> type[Exception]:
+        with pytest.raises((NotAuthenticated, RateLimited)) as caught:
+            await runtime.gate.sign_in(email, "wrong horse battery", client)
+        return caught.type
+
+    guesses = [await wrong("ada@northwind.test", f"2001:db8::{number:x}") for number in range(11)]
+    assert guesses == [NotAuthenticated] * 10 + [RateLimited]
+    assert await runtime.gate.sign_in("ada@northwind.test", PASSWORD, "192.0.2.7")
+    assert await wrong("max@northwind.test", "2001:db8::1") is NotAuthenticated
+    runtime.gate._network_tries = RateLimiter(rate=1, burst=2, clock=ManualClock())
+    sprayed = [await wrong(f"p{number}@northwind.test", "192.0.2.9") for number in range(3)]
+    assert sprayed == [NotAuthenticated, NotAuthenticated, RateLimited]
+
+
+async def test_a_new_sign_in_ends_the_session_that_the_browser_had(http: httpx.AsyncClient, runtime: Runtime) -> None:
+    """Its cookie is replaced, and whoever copied the old one has nothing; a wrong try ends nothing."""
+    await have_person(runtime.database, "Northwind", "ada@northwind.test", "Ada", Role.ADMIN)
+    form = {"email": "ada@northwind.test", "password": PASSWORD}
+    first = (await http.post("/api/sign-in", data=form)).cookies[COOKIE]
+    http.cookies.clear()
+    with_first = {"Cookie": f"{COOKIE}={first}"}
+    await http.post("/api/sign-in", data={**form, "password": "wrong horse battery"}, headers=with_first)
+    assert await runtime.gate.by_token(first)
+    second = (await http.post("/api/sign-in", data=form, headers=with_first)).cookies[COOKIE]
+    assert await runtime.gate.by_token(first) is None
+    assert await runtime.gate.by_token(second)
+
+
+@pytest.mark.parametrize("email", ["a\x00", "a\x00@northwind.test", "\ud800@northwind.test"])
+async def test_an_address_that_is_no_text_is_nobodys(runtime: Runtime, email: str) -> None:
+    """And no failure of ours."""
+    with pytest.raises(NotAuthenticated):
+        await runtime.gate.sign_in(email, PASSWORD, "here")

@@ -174,6 +174,8 @@ def test_compose_names_settings_and_services_that_there_are() -> None:
         assert services[name]["healthcheck"]["test"]
         assert any(name in str(value) for value in app["environment"].values())
     assert app["environment"]["SECRET_KEY"].startswith("${")
+    assert "--requirepass" in services["valkey"]["command"], "states are pickles"
+    assert "${VALKEY_PASSWORD" in app["environment"]["REDIS_URL"]
     Settings(
         **{name.lower(): value for name, value in app["environment"].items()},
         _env_file=None,
@@ -183,7 +185,7 @@ def test_compose_names_settings_and_services_that_there_are() -> None:
 def test_the_document_names_settings_that_there_are() -> None:
     """Every word in capitals that has an underscore, or that is set to something, is one."""
     text = (ROOT / "docs" / "DEPLOYMENT.md").read_text()
-    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\b[A-Z]{3,}(?==)", text)) - {"POSTGRES_PASSWORD"}
+    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\b[A-Z]{3,}(?==)", text)) - {"POSTGRES_PASSWORD", "VALKEY_PASSWORD"}
     assert {"WORKERS", "REDIS_URL"} <= named
     assert named <= SETTINGS
 

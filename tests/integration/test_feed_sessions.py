@@ -13,6 +13,7 @@ from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.gate import CACHE_S
 from realtime_ui.access.revocations import INTERVAL_S
 from realtime_ui.api.guard import Guard
+from realtime_ui.api.site import Site
 from realtime_ui.core.endings import Ending
 from realtime_ui.core.principals import Role
 from realtime_ui.hub.checks import SESSIONS_INTERVAL_S
@@ -53,7 +54,7 @@ async def stage(settings: Settings) -> AsyncIterator[Stage]:
     async with stage.runtime:
         await stage.become(Role.MEMBER)
         app = socketio.ASGIApp(stage.sio, socketio_path="_event")
-        guard = Guard(app, allowed_origins=[], max_body_bytes=1000, pages=None, secure=False)
+        guard = Guard(app, site=Site(["http://localhost"]), max_body_bytes=1000, pages=None, secure=False)
         config = uvicorn.Config(guard, port=int(stage.url.rpartition(":")[2]), log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())

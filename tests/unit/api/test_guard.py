@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from realtime_ui.access.gate import SCOPE_TOKEN
 from realtime_ui.api.guard import Guard, content_security_policy
+from realtime_ui.api.site import Site
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,7 +28,12 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 def client(**options: Any) -> httpx.AsyncClient:
     """A client of a guarded echo at http://app.test."""
-    settings = {"allowed_origins": ["https://friend.test"], "max_body_bytes": 100, "pages": None, "secure": False}
+    settings = {
+        "site": Site(["http://app.test", "https://friend.test"], ["inside.test"]),
+        "max_body_bytes": 100,
+        "pages": None,
+        "secure": False,
+    }
     guard = Guard(echo, **{**settings, **options})
     return httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://app.test")
 
@@ -41,9 +47,14 @@ def client(**options: Any) -> httpx.AsyncClient:
         ("https://evil.test", 403),
         ("http://app.test.evil.test", 403),
         ("http://app.test:81", 403),
+        ("https://app.test", 403),
+        ("http://app.test:80", 200),
+        ("http://inside.test", 403),
         ("null", 403),
         ("http://[", 403),
         ("http://[::1", 403),
+        ("http://app.test@evil.test", 403),
+        ("http://ada@app.test", 403),
     ],
 )
 async def test_a_post_from_another_site_is_refused(origin: str | None, status: int) -> None:
@@ -53,6 +64,59 @@ async def test_a_post_from_another_site_is_refused(origin: str | None, status: i
     assert response.status_code == status
     if status == 403:
         assert response.json()["field"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("app.test", 200),
+        ("app.test:8080", 200),
+        ("APP.test", 200),
+        ("friend.test", 200),
+        ("inside.test", 200),
+        ("evil.test", 400),
+        ("127.0.0.1", 400),
+        ("app.test.evil.test", 400),
+        ("[", 400),
+        ("", 400),
+    ],
+)
+async def test_a_request_under_a_name_that_is_not_ours_is_refused(host: str, status: int) -> None:
+    """Reading too: a name of somebody else's may have been made to resolve here."""
+    async with client() as http:
+        response = await http.get("/", headers={"Host": host})
+        assert response.status_code == status
+        if status == 400:
+            assert response.json()["field"] == "Host"
+
+
+async def test_probes_and_whoever_shows_a_key_come_under_any_name() -> None:
+    """A load balancer knows an address alone, and a program in the same network another name."""
+    async with client() as http:
+        for path in ("/api/health", "/api/ready", "/ping"):
+            assert (await http.get(path, headers={"Host": "10.0.0.7:3000"})).status_code == 200
+        keyed = {"Host": "app:3000", "Authorization": "Bearer rk_x"}
+        assert (await http.post("/api/events", headers=keyed)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("localhost:3000", "http://localhost:3000", 200),
+        ("127.0.0.1:3000", "http://127.0.0.1:3000", 200),
+        ("[::1]:3000", "http://[::1]:3000", 200),
+        ("localhost:8080", "http://localhost:8080", 200),
+        ("localhost:3000", "http://localhost:8888", 403),
+        ("localhost:3000", "https://localhost:3000", 403),
+        ("localhost:3000", "null", 403),
+        ("rebound.test:3000", "http://rebound.test:3000", 400),
+    ],
+)
+async def test_on_ones_own_machine_its_own_names_will_do(host: str, origin: str, status: int) -> None:
+    """With the port that the request names, which is a proxy's or the app's; another program's pages are strangers."""
+    async with client(site=Site(["http://localhost:3000"])) as http:
+        response = await http.post("/", headers={"Host": host, "Origin": origin})
+    assert response.status_code == status
 
 
 async def test_reading_needs_no_origin() -> None:
@@ -86,7 +150,7 @@ async def test_an_encoded_slash_leads_to_no_other_page(asked: str, path: str) ->
         seen.append(scope["path"])
         await echo(scope, receive, send)
 
-    guard = Guard(app, allowed_origins=[], max_body_bytes=100, pages=None, secure=False)
+    guard = Guard(app, site=Site(["http://app.test"]), max_body_bytes=100, pages=None, secure=False)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://app.test") as http:
         assert (await http.get(httpx.URL("http://app.test", raw_path=asked.encode()))).status_code == 200
     assert seen == [path]
@@ -119,7 +183,9 @@ async def test_pages_are_asked_for_again_and_a_missing_asset_is_not_remembered()
     async with client() as http:
         for path in ("/", "/projects/x", "/external/realtime.css"):
             assert (await http.get(path)).headers["cache-control"] == "no-cache"
-    guard = Guard(Response(status_code=404), allowed_origins=[], max_body_bytes=100, pages=None, secure=False)
+    guard = Guard(
+        Response(status_code=404), site=Site(["http://app.test"]), max_body_bytes=100, pages=None, secure=False
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://app.test") as http:
         assert (await http.get("/assets/x-123.js")).headers["cache-control"] == "no-store"
 
@@ -171,7 +237,7 @@ async def socket_through_guard(headers: list[tuple[bytes, bytes]]) -> tuple[Scop
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guard = Guard(app, allowed_origins=[], max_body_bytes=100, pages=None, secure=False)
+    guard = Guard(app, site=Site(["http://app.test"]), max_body_bytes=100, pages=None, secure=False)
     await guard({"type": "websocket", "path": "/_event/", "headers": headers}, receive, send)
     return (seen[0] if seen else None), sent
 
