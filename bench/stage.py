@@ -52,6 +52,7 @@ class Ground:
 def ground() -> Iterator[Ground]:
     """A database of the run's own."""
     with tempfile.TemporaryDirectory(prefix="rui-bench-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # where root runs it, PostgreSQL runs as another user
         server = EmbeddedPostgres(Path(folder) / "pg")
         try:
             upgrade(server.url)

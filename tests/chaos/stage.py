@@ -32,6 +32,7 @@ class Stage:
 
     def __init__(self, **settings: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="rui-"))  # short: PostgreSQL's socket lies in it
+        self._folder.chmod(0o711)  # where root runs it, PostgreSQL runs as another user
         self.port = free_port()
         self.data = self._folder / "data"
         self.output = self._folder / "output"
