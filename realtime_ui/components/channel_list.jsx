@@ -17,7 +17,7 @@ const Channel = memo(function Channel({ row, page, when, live }) {
     <>
       <span className="rt-kind" data-kind={kind}>{kind}</span>
       <span className="rt-title">
-        {row.title ?? id}
+        <bdi>{row.title ?? id}</bdi>
         {row.title && <small>{id}</small>}
       </span>
       <span className="rt-count" title="People's tabs on it now">

@@ -115,7 +115,7 @@ function Line({ row, title, here, routes, admin, onPerson }) {
       </span>
       <span role="cell" className="rt-where">
         <span className="rt-kind" data-kind={kind}>{kind}</span>{" "}
-        {route ? <Link to={route.replace("{id}", encodeURIComponent(id))} title={id}>{title ?? id}</Link> : <span>{title ?? id}</span>}
+        {route ? <Link to={route.replace("{id}", encodeURIComponent(id))} title={id}><bdi>{title ?? id}</bdi></Link> : <bdi>{title ?? id}</bdi>}
       </span>
       <span role="cell" className="rt-number" data-name="last beat">
         {row.closed ? `ended ${span(here - row.closed)} ago` : row.beat ? `${span(here - row.beat)} ago` : "none yet"}
