@@ -135,6 +135,7 @@ def server(kind: str, base: Ground) -> Iterator[Server]:
         "SECRET_KEY": "a secret for benchmarks",
         "PORT": str(port),
         "EMIT_RATE_PER_KEY": "1000000",
+        "SOCKETS_PER_PERSON": "100000",
         "STREAMS_PER_KEY": "1000",
         "STREAMS_PER_ADDRESS": "1000",
     }

@@ -14,16 +14,19 @@ from starlette.types import ASGIApp
 from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.api.site import Site
+from realtime_ui.api.sockets import SocketDoor, SocketLimits
 from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route, Routes
 from realtime_ui.former_assets import FormerAssets
+from realtime_ui.hub.namespace import MAX_FRAME_BYTES
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
-from realtime_ui.runtime import Runtime
+from realtime_ui.runtime import Runtime, current
 from realtime_ui.settings import load_settings
 from realtime_ui.states.errors import log_errors
 from realtime_ui.states.presence import PresenceSinks
 from realtime_ui.states.sinks import StateSinks
+from realtime_ui.states.strangers import StrangerStates
 from realtime_ui.states.tokens import keep_tokens
 
 BUILT = Path(constants.Dirs.WEB) / constants.Dirs.STATIC
@@ -49,9 +52,11 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     server = app.sio
     # The guard checks every origin, this socket's included, and knows the request's own host as well.
     server.eio.cors_allowed_origins = "*"
+    server.eio.max_http_buffer_size = MAX_FRAME_BYTES
 
     _trace_where_asked()
-    keep_tokens(app, settings.secret_key)
+    strangers = StrangerStates(app)
+    keep_tokens(app, settings.secret_key, strangers.left)
     log_errors(app)
 
     @asynccontextmanager
@@ -59,11 +64,11 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
         configure_logging(settings.log_format, settings.log_level)
         log_loop_errors(asyncio.get_running_loop())
         sinks, presence = StateSinks(app), PresenceSinks(app)
-        async with Runtime(settings, server, sinks, routes=routes, sink_for_presence=presence):
+        async with Runtime(settings, server, sinks, routes=routes, sink_for_presence=presence), strangers:
             yield
 
     app.register_lifespan_task(lifespan)
-    app.api_transformer = [beside, _with_former_assets, _guard]
+    app.api_transformer = [beside, _with_former_assets, _door, _guard]
     app.head_components.append(missing_assets_script())
     app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
     return app
@@ -84,6 +89,12 @@ def _with_former_assets(inner: ASGIApp) -> ASGIApp:
     if environment.REFLEX_ENV_MODE.get() != constants.Env.PROD:
         return inner
     return FormerAssets(inner, BUILT / "assets", load_settings().former_assets_dir)
+
+
+def _door(inner: ASGIApp) -> ASGIApp:
+    settings = load_settings()
+    limits = SocketLimits(per_person=settings.sockets_per_person, per_address=settings.sockets_per_address)
+    return SocketDoor(inner, lambda token: current().gate.by_token(token), limits)
 
 
 def _guard(inner: ASGIApp) -> ASGIApp:

@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     sweep_interval_s: float = Field(2.0, gt=0, le=60, description="How often heads are compared with the log.")
     subscriptions_per_socket: int = Field(50, ge=1, le=1000, description="Channels one tab may watch.")
 
+    sockets_per_person: int = Field(200, ge=1, description="Pages that one person may have open, for each worker.")
+    sockets_per_address: int = Field(
+        100, ge=1, description="Pages that may be open from one address, or IPv6 /64, where nobody is signed in."
+    )
+    request_seconds: float = Field(30, gt=0, description="How long an HTTP request may take to arrive, its body too.")
+
     socket_queue_bytes: int = Field(
         1_000_000,
         ge=10_000,

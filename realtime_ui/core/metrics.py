@@ -89,6 +89,12 @@ RESUMES = _counter(
     "reset",
 )
 SOCKETS_REFUSED = Counter("realtime_sockets_refused", "Sockets that nobody signed in came with.")
+HANDSHAKES_REFUSED = _counter(
+    "realtime_handshakes_refused",
+    "WebSockets refused before they were of any use: no page of ours, or too many for one person or address.",
+    "reason",
+    *("malformed", "bound"),
+)
 EVENTS_REFUSED = Counter(
     "realtime_events_refused", "Socket events that named no handler, were malformed, too large or too many."
 )

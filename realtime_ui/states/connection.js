@@ -129,9 +129,10 @@ const adopt = (socket) => {
     // Reflex leaves a socket alone that one of both ends closed on purpose.
     if (reason.startsWith("io ")) setTimeout(() => eventSocket.reconnect?.(), jitter(RETRY_MS));
   });
-  socket.on("connect_error", () => {
+  socket.on("connect_error", ({ data: ending }) => {
     attempts += 1;
-    hold(Math.random() * Math.min(HOLD_STEP_MS * attempts, HOLD_MAX_MS));
+    hold(ending?.after_ms ? jitter(ending.after_ms) : Math.random() * Math.min(HOLD_STEP_MS * attempts, HOLD_MAX_MS));
+    if (ending?.detail) word = ending; // the server refused, and said why
     lost();
   });
   feedSocket.on("connect", () => {

@@ -7,7 +7,7 @@ under a token to whoever shows it. Here an event is checked before Reflex sees i
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import reflex as rx
@@ -15,7 +15,10 @@ from reflex.app import EventNamespace
 from reflex_base import constants
 from reflex_base.registry import RegistrationContext
 
+from realtime_ui.access.limits import RateLimiter
 from realtime_ui.core import metrics
+from realtime_ui.core.clock import Clock, SystemClock
+from realtime_ui.core.errors import RateLimited
 from realtime_ui.hub.feed import EVENT_NAMESPACE
 from realtime_ui.hub.namespace import ClientNamespace
 from realtime_ui.states.principal import STRANGER, owner_of
@@ -24,6 +27,9 @@ from realtime_ui.states.tab_tokens import TabTokens
 MAX_ROUTER_DATA = 4_096
 """Bytes of what a client says of its page, as JSON: Reflex keeps it in the tab's state."""
 MAX_PARAMETER = 300
+STRANGERS_RATE, STRANGERS_BURST = 10, 60
+"""So many events a second a stranger's socket may send, and so many at once."""
+STRANGERS_WAITING = 10
 PAGE_ERROR = "handle_frontend_exception"
 SCHEMA = re.compile(r"[0-9A-Za-z]{1,64}")
 VERSION = re.compile(r"[0-9A-Za-z.]{1,32}")
@@ -35,12 +41,19 @@ class TabNamespace(ClientNamespace, EventNamespace):
     Args:
         app: the app.
         tokens: makes and checks client tokens.
+        stranger_left: called with the token of each stranger whose socket has closed.
+        clock: tells the time.
     """
 
-    def __init__(self, app: rx.App, tokens: TabTokens) -> None:
+    def __init__(
+        self, app: rx.App, tokens: TabTokens, stranger_left: Callable[[str], None], clock: Clock | None = None
+    ) -> None:
         super().__init__(EVENT_NAMESPACE, app)
         self._tokens = tokens
+        self._stranger_left = stranger_left
+        self._limit = RateLimiter(STRANGERS_RATE, STRANGERS_BURST, clock or SystemClock())
         self._owners: dict[str, str] = {}
+        self._strangers: dict[str, str] = {}
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any = None) -> None:
         """Give a socket the state of its token if that is its principal's, else a fresh one."""
@@ -48,20 +61,30 @@ class TabNamespace(ClientNamespace, EventNamespace):
         try:
             await super().on_connect(sid, _loggable(environ), _checked_auth(auth))
         except BaseException:
-            self._owners.pop(sid, None)
+            self._forget(sid)
             raise
 
     def on_disconnect(self, sid: str, reason: str = "") -> asyncio.Task[None] | None:
         """Forget a socket."""
+        task = super().on_disconnect(sid)
+        self._forget(sid)
+        return task
+
+    def _forget(self, sid: str) -> None:
         self._owners.pop(sid, None)
-        return super().on_disconnect(sid)
+        if token := self._strangers.pop(sid, None):
+            self._stranger_left(token)
 
     async def link_token_to_sid(self, sid: str, token: str, *, update_state: bool = True) -> None:
         """Put a socket on record under the token that it shows, or under another one where that is not its own."""
         own = token if self._tokens.belongs(token, self._owners.get(sid, STRANGER)) else self.fresh_token(sid)
         if own != token:
             await self.emit("new_token", own, to=sid)
+        if self._is_stranger(sid):
+            self._strangers[sid] = own
         await super().link_token_to_sid(sid, own, update_state=update_state)
+        if self._is_stranger(sid):
+            self._strangers[sid] = self.sid_to_token.get(sid, own)  # a duplicate has yet another one
 
     def fresh_token(self, sid: str) -> str:
         """A new token for whoever a socket is."""
@@ -85,9 +108,22 @@ class TabNamespace(ClientNamespace, EventNamespace):
     def _is_stranger(self, sid: str) -> bool:
         return self._owners.get(sid, STRANGER) == STRANGER
 
+    def _has_room(self, sid: str) -> bool:
+        """Whether a stranger's socket may send an event now: not too many, and few that wait for their handler."""
+        processor: Any = self.app.event_processor
+        if len(processor._token_queues.get(self.sid_to_token[sid], ())) >= STRANGERS_WAITING:
+            return False
+        try:
+            self._limit.spend(sid)
+        except RateLimited:
+            return False
+        return True
+
     def _checked(self, sid: str, data: Any) -> dict[str, Any] | None:
         """An event reduced to what Reflex takes, or None."""
         if sid not in self.sid_to_token or not isinstance(data, dict):
+            return None
+        if self._is_stranger(sid) and not self._has_room(sid):
             return None
         name, payload = data.get("name"), data.get("payload")
         payload, router_data = payload or {}, data.get("router_data") or {}

@@ -19,13 +19,13 @@ from typing import Any, cast
 import reflex as rx
 from engineio.packet import PING
 from engineio.packet import Packet as EnginePacket
-from reflex.state import BaseState
 from reflex.utils.token_manager import LocalTokenManager, RedisTokenManager, SocketRecord, TokenManager
 
 from realtime_ui.core.backoff import Backoff
 from realtime_ui.hub.fanout import DirectWebSocket, hang_up
 from realtime_ui.hub.feed import EVENT_NAMESPACE
 from realtime_ui.providers.redis_client import be_patient
+from realtime_ui.states.strangers import tree
 from realtime_ui.states.tab_namespace import TabNamespace
 from realtime_ui.states.tab_tokens import TabTokens
 
@@ -50,18 +50,16 @@ FreshToken = Callable[[str], str]
 """A socket's id → a new token for its principal."""
 
 
-def keep_tokens(app: rx.App, secret: str) -> TabNamespace:
+def keep_tokens(app: rx.App, secret: str, stranger_left: Callable[[str], None]) -> None:
     """Have an app keep its tabs' tokens as this module says.
 
     Args:
         app: the app.
         secret: the server's secret key.
-
-    Returns:
-        the namespace of the tabs' events, in place of Reflex's own.
+        stranger_left: called with the token of each stranger whose socket has closed.
     """
     kept: TokenManager = cast("Any", app.event_namespace)._token_manager
-    namespace = app._event_namespace = TabNamespace(app, TabTokens(secret))
+    namespace = app._event_namespace = TabNamespace(app, TabTokens(secret), stranger_left)
     cast("Any", app.sio).register_namespace(namespace)
     sockets = _Sockets(app)
     if isinstance(kept, RedisTokenManager):
@@ -71,7 +69,6 @@ def keep_tokens(app: rx.App, secret: str) -> TabNamespace:
         namespace._token_manager = SharedTokens(kept.redis, sockets, namespace.fresh_token)
     else:
         namespace._token_manager = OwnTokens(sockets, namespace.fresh_token)
-    return namespace
 
 
 class _Sockets:
@@ -272,11 +269,6 @@ class SharedTokens(RedisTokenManager):
                     await self._store_socket_record(token, held, nx=True)
                 ident = rx.BaseStateToken(ident=token, cls=rx.State)
                 renewals.expire(self._get_redis_key(token), self.token_expiration)
-                for state in _tree(rx.State):
+                for state in tree(rx.State):
                     renewals.expire(ident._state_key(state), self.token_expiration)
             await renewals.execute()
-
-
-def _tree(state: type[BaseState]) -> list[type[BaseState]]:
-    """A state class with all below it."""
-    return [state, *(each for below in state.get_substates() for each in _tree(below))]

@@ -118,6 +118,7 @@ class Stage:
             "DATA_DIR": str(self.data),
             "DATABASE_URL": "",
             "LOG_LEVEL": "warning",
+            "SOCKETS_PER_PERSON": "10000",
             **self._settings,
         }
         while True:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import redis.asyncio
 
 from tests.app import App, command, free_port, until_it_answers
 from tests.integration.test_serve import run
@@ -100,6 +101,28 @@ async def test_a_tab_of_a_killed_worker_keeps_its_state_at_another(pair: App) ->
         assert [row["seq"] for row in rows] == [seen["head"] + 1]
         assert other.client.connected
     await until_both(pair)
+
+
+async def test_a_closed_tabs_state_is_its_persons_alone_at_any_worker(pair: App, valkey: Valkey) -> None:
+    """No worker hands it to anybody else, and none leaves a stranger's in Redis."""
+    cookie, strangers = pair.cookie(ADA), []
+    async with open_tab(pair.url, cookie, "/_event") as tab:
+        await tab.event(LOAD)
+        await tab.until(lambda: "Northwind" in str(tab.updates))
+    for thief in (None, pair.cookie(MAX)) * 4:
+        async with again(tab, pair.url, thief, "/_event") as other:
+            assert other.token != tab.token
+            assert ADA not in str(await state_of(other))
+            strangers += [other.token] if thief is None else []
+    async with again(tab, pair.url, cookie, "/_event") as back:
+        assert back.token == tab.token
+        assert tenant_in(await state_of(back)) == "Northwind"
+    client = redis.asyncio.Redis.from_url(valkey.url)
+    async with asyncio.timeout(60):
+        while any([await client.keys(f"*{token}*") for token in strangers]):
+            await asyncio.sleep(0.1)
+    assert await client.keys(f"{tab.token}*"), "a person's is kept for a while"
+    await client.aclose()
 
 
 async def test_a_duplicated_tab_gets_a_state_of_its_own_at_any_worker(pair: App) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from realtime_ui.core import logs
-from realtime_ui.core.log_lines import MAX_MESSAGE, MAX_TRACEBACK
+from realtime_ui.core.log_lines import MAX_MESSAGE, MAX_TRACEBACK, error_text
 from realtime_ui.core.log_throttle import BURST, PER_S, Throttle
 from realtime_ui.core.logs import REQUEST_ID, configure_logging, formatter, log_loop_errors, report_suppressed
 from tests.clock import ManualClock
@@ -108,6 +108,26 @@ def test_an_exception_as_an_argument_tells_no_values_either(written: io.StringIO
         OURS.warning("Later: %s, %r", error, error, extra={"reason": error})
     assert SECRET not in written.getvalue()
     assert shown(written).count("ValueError: The password '…' right.") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (
+            f"open() got an unexpected keyword argument '{SECRET}\nforged'",
+            "open() got an unexpected keyword argument '…'",
+        ),
+        (f"bad value '{SECRET}' said 'x' here", "bad value '…' here"),
+        (f'bad "{SECRET}', "bad '…'"),
+        (f"it isn't, don't: `{SECRET}`", "it isn't, don't: '…'"),
+        (f"'{'x' * 20_000}'{SECRET}", "'…'"),
+        ("plain\nDETAIL: " + SECRET, "plain"),
+    ],
+)
+def test_what_an_exception_quotes_is_left_out(words: str, kept: str) -> None:
+    """Whatever the quotes hold, and whether they end."""
+    assert error_text(ValueError(words)) == f"ValueError: {kept}"
+    assert "/etc/x" in error_text(FileNotFoundError(2, "No such file", "/etc/x"))
 
 
 @BOTH

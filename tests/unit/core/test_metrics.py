@@ -20,6 +20,7 @@ def test_every_series_is_there_from_the_start_and_labels_are_a_closed_set() -> N
         *(("outcome", value) for value in ("sent", "answered", "missed")),
         ("outcome", "recorded"),
         *(("kind", value) for value in ("fresh", "resume", "gap", "reset")),
+        *(("reason", value) for value in ("malformed", "bound")),
     }
 
 
