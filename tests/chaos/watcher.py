@@ -150,7 +150,7 @@ class Watcher:
             self.times_behind += 1
             await self._ask_all(wire)
         elif packet.kind in (DISCONNECTED, REFUSED):
-            if not (packet.data or {}).get("data", {}).get("retryable", packet.kind == DISCONNECTED):
+            if not (packet.data or {}).get("data", {}).get("reconnect", packet.kind == DISCONNECTED):
                 self.refusals.append(str(packet.data))
             return False
         return True
