@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["keys"])
 
-KEY_NAME = "made on the start page"
+KEY_NAME = "start page"
 
 
 @router.post("/api/keys", status_code=201, summary="Make an API key, as a signed-in admin")

@@ -38,7 +38,7 @@ const Emitter = ({ row: { emitted_by: by, data } }) => {
   if (by.kind === "person" && (author === undefined || author === by.name)) return null;
   const words = { person: "sent by", key: "from the key", foreign: by.name ? "from outside, as" : "from outside" }[by.kind];
   return (
-    <span className="rt-emitter" data-kind={by.kind}>
+    <span className="rt-emitter" data-kind={by.kind} data-claims={author !== undefined || undefined}>
       {words ?? "from"} {by.name && <bdi>{by.name}</bdi>}
     </span>
   );

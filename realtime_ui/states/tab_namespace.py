@@ -148,13 +148,18 @@ def trimmed(router_data: Mapping[str, Any]) -> dict[str, Any] | None:
     query = router_data.get("query", {})
     if not (isinstance(path, str) and isinstance(address, str) and isinstance(query, dict)):
         return None
-    if any(not isinstance(value, str) for value in query.values()):
+    if not all(_is_parameter(value) for value in query.values()):
         return None
     page = {"pathname": path, "asPath": address, "query": query}
     if _size(page) > MAX_ROUTER_DATA:
         page["asPath"] = path
-        page["query"] = {name: value for name, value in query.items() if len(name) + len(value) <= MAX_PARAMETER}
+        page["query"] = {name: value for name, value in query.items() if _size([name, value]) <= MAX_PARAMETER}
     return page if _size(page) <= MAX_ROUTER_DATA else None
+
+
+def _is_parameter(value: Any) -> bool:
+    """Text, or the list of texts that Reflex makes of the rest of an address under a catch-all route."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value))
 
 
 def _size(value: Any) -> int:

@@ -114,6 +114,9 @@ async def test_an_address_that_leads_nowhere_is_a_page_with_a_way_home(app: App,
     assert answer.status == 404
     await expect(page.get_by_role("heading", name="There is no page at this address")).to_be_visible()
     await expect(page.locator(".rt-bar .rt-brand")).to_be_visible()
+    await expect(page.locator(".rt-bar")).to_contain_text("Live")
+    await expect(page.locator(".rt-bar")).to_contain_text("max")
     await page.get_by_role("link", name="Go to the list of channels").click()
-    await expect(page.get_by_role("heading", name="Channels")).to_be_visible()
+    await expect(page).to_have_url(f"{app.url}/")
+    await expect(page.get_by_role("heading", name="There is no page at this address")).to_be_hidden()
     watched.troubles.clear()  # the browser's own word about the status

@@ -22,6 +22,17 @@ def test_of_a_long_address_the_page_and_its_own_parameters_are_kept() -> None:
     assert trimmed(page) == {"pathname": "/projects/a", "asPath": "/projects/a", "query": {"project_id": "a"}}
 
 
+def test_the_parts_of_an_address_under_a_catch_all_route_are_kept() -> None:
+    """The page of an address that leads nowhere has them too, and is dead without its events."""
+    page = {"pathname": "/[[...splat]]", "asPath": "/no/where", "query": {"splat": ["no", "where"]}}
+    assert trimmed(page) == page
+    assert trimmed({**page, "query": {"splat": [LONG, "where"], "x": "1"}}) == {
+        "pathname": "/[[...splat]]",
+        "asPath": "/[[...splat]]",
+        "query": {"x": "1"},
+    }
+
+
 @pytest.mark.parametrize(
     "junk",
     [
@@ -30,6 +41,7 @@ def test_of_a_long_address_the_page_and_its_own_parameters_are_kept() -> None:
         {"asPath": ["/"]},
         {"query": "x=1"},
         {"query": {"x": {"y": "z"}}},
+        {"query": {"x": ["y", ["z"]]}},
         {"query": {f"x{number}": "y" for number in range(MAX_ROUTER_DATA)}},
     ],
 )
