@@ -1,9 +1,12 @@
 /** Says how the connection stands, what keeps it from standing well, and what a person can do. */
 import "./realtime.css";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useConnection } from "$/public/external/realtime_ui/states/client_vars/connection.js";
 
 const PATIENCE_MS = 1_500; // a page that loads, or a blink of the network, needs no banner
+
+const SPACE = "--rt-banner-space"; // read by the stylesheet
+const MARGIN_PX = 12; // below the banner
 
 const number = new Intl.NumberFormat();
 
@@ -52,6 +55,22 @@ function Action({ name }) {
   );
 }
 
+/** Tells the stylesheet how much of the window's lower edge the banner covers, so that the page ends above it. */
+function useSpaceFor(box) {
+  useEffect(() => {
+    const { style } = document.documentElement;
+    const observer = new ResizeObserver(() => {
+      const height = box.current?.offsetHeight;
+      style.setProperty(SPACE, height ? `${height + MARGIN_PX}px` : "0px");
+    });
+    observer.observe(box.current);
+    return () => {
+      observer.disconnect();
+      style.removeProperty(SPACE);
+    };
+  }, [box]);
+}
+
 export function ConnectionBanner() {
   const connection = useConnection();
   const [kind, words] = wordsFor(connection);
@@ -63,8 +82,10 @@ export function ConnectionBanner() {
     return () => clearTimeout(timer);
   }, [kind]);
   const hidden = kind === "connected" || (patient && (kind === "connecting" || kind === "reconnecting"));
+  const box = useRef(null);
+  useSpaceFor(box);
   return (
-    <div className="rt-banner" role="status" aria-live="polite" data-kind={kind} hidden={hidden}>
+    <div ref={box} className="rt-banner" role="status" aria-live="polite" data-kind={kind} hidden={hidden}>
       {words}
       {action && <Action name={action} />}
     </div>

@@ -148,6 +148,13 @@ export function LiveFeed({ channel: named, hydrated, rewind, state, sentences, l
     toEnd();
   }, [channel, setPinned, toEnd]);
 
+  // A list that becomes lower (a window, a phone's keyboard, a banner) keeps its end in view.
+  useEffect(() => {
+    const observer = new ResizeObserver(() => (feedOf(channel)?.pinned ?? true) && toEnd());
+    observer.observe(scroller.current);
+    return () => observer.disconnect();
+  }, [channel, toEnd]);
+
   // What the reader sends is at the end, wherever they were reading.
   useLayoutEffect(() => {
     if (newestPending) goToNewest();

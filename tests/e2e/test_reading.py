@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 from realtime_ui.persistence.database import Database
 from tests.app import App
 from tests.bulk import fill_log, tenant_named
-from tests.e2e.conftest import Open
+from tests.e2e.conftest import Open, unplug
 from tests.e2e.test_project_page import attached, events, post, project, seqs
 
 
@@ -103,6 +103,35 @@ async def test_a_low_window_reaches_the_newest_row_and_the_composer(
     await expect(page.get_by_text("max: from a low window")).to_be_in_viewport(ratio=1)
     await expect(composer).to_be_in_viewport(ratio=1)
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.parametrize(("width", "height"), [(1200, 700), (360, 640), (640, 400)])
+async def test_the_banner_covers_neither_the_newest_row_nor_the_composer(
+    width: int, height: int, app: App, open_page: Open
+) -> None:
+    """The page makes room for it, and its list stays at its end."""
+    identity = project()
+    message = {"type": "session.message.posted", "payload": {"sessionId": identity, "author": "ann", "text": "hello"}}
+    await post(app, [message] * 60)
+    watched = await open_page(f"/sessions/{identity}", "max@northwind.test", width=width)
+    page = watched.page
+    await page.set_viewport_size({"width": width, "height": height})
+    await attached(page)
+    composer, newest, banner = page.locator(".rt-composer"), page.locator("[data-seq='60']"), page.locator(".rt-banner")
+    await expect(newest).to_be_attached()
+    await unplug(app, watched)
+    await expect(banner).to_be_visible()
+    await composer.evaluate("box => box.scrollIntoView({ block: 'nearest' })")
+    await expect(composer).to_be_in_viewport(ratio=1)
+    await expect(newest).to_be_in_viewport(ratio=1)
+    edges = "box => { const { top, bottom } = box.getBoundingClientRect(); return [top, bottom]; }"
+    [_, row_bottom], [composer_top, composer_bottom] = await newest.evaluate(edges), await composer.evaluate(edges)
+    [banner_top, _] = await banner.evaluate(edges)
+    assert row_bottom <= composer_top + 1
+    assert composer_bottom <= banner_top
+    await watched.context.set_offline(False)
+    await expect(page.locator(".rt-dot")).to_have_text("Live")
+    watched.troubles.clear()  # the browser's own words about the network
 
 
 async def test_an_address_that_leads_nowhere_is_a_page_with_a_way_home(app: App, open_page: Open) -> None:
