@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 FOLD_AFTER = TAIL // 2
 BATCH = 1_000
+QUICK_S, SLOW_S = 0.5, 2.0
+"""A batch that took less is doubled, up to `BATCH`; one that took longer is halved."""
 PAUSE_S = 0.01
 """Between two batches, so that a long log leaves room for everything else."""
 SWEEP_S = 5.0
@@ -45,7 +47,7 @@ class FieldFolder:
         self._lease = lease
         self._clock = clock
         self._appended: dict[ChannelKey, int] = {}
-        self._behind: dict[ChannelKey, None] = {}  # in the order of asking
+        self._behind: dict[ChannelKey, int] = {}  # with the size of the next batch, in the order of asking
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -74,7 +76,7 @@ class FieldFolder:
     def request(self, key: ChannelKey) -> None:
         """Fold a channel soon."""
         self._appended.pop(key, None)
-        self._behind[key] = None
+        self._behind.setdefault(key, BATCH)
         self._wake.set()
 
     async def _fold(self) -> None:
@@ -85,26 +87,33 @@ class FieldFolder:
             if key is None:
                 self._wake.clear()
                 continue
-            del self._behind[key]
+            batch = self._behind.pop(key)
             try:
-                await self._fold_batch(key)
+                await self._fold_batch(key, batch)
                 backoff.reset()
             except RealtimeError as error:
-                self._behind[key] = None
+                # Events with thousands of fields each may take longer than a statement may.
+                self._behind[key] = max(1, batch // 4)
                 logger.debug("The fields of a channel are folded later: %s", error)
                 await self._clock.sleep(backoff.next())
             except Exception:
                 logger.exception("The fields of channel %s of tenant %s could not be folded", key[1], key[0])
             await self._clock.sleep(PAUSE_S)
 
-    async def _fold_batch(self, key: ChannelKey) -> None:
-        folded = await self._fields.fold(*key, batch=BATCH)
+    async def _fold_batch(self, key: ChannelKey, batch: int) -> None:
+        started = self._clock.monotonic()
+        folded = await self._fields.fold(*key, batch=batch)
+        took_s = self._clock.monotonic() - started
         if folded is None:  # another worker is folding it, up to the head
             return
-        if folded.seq // PROGRESS_EVERY > (folded.seq - BATCH) // PROGRESS_EVERY:
+        if folded.seq // PROGRESS_EVERY > (folded.seq - batch) // PROGRESS_EVERY:
             logger.info("Fields of %s: %s of %s events folded", key[1], folded.seq, folded.head)
-        if folded.head - folded.seq >= FOLD_AFTER:
-            self._behind[key] = None  # behind the other channels that wait
+        if folded.seq < folded.head:
+            if took_s < QUICK_S:
+                batch = min(BATCH, 2 * batch)
+            elif took_s > SLOW_S:
+                batch = max(1, batch // 2)
+            self._behind[key] = batch  # behind the other channels that wait
             self._wake.set()
 
     async def _sweep(self) -> None:

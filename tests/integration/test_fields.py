@@ -265,3 +265,19 @@ async def test_the_folder_waits_for_a_database_that_is_away(database: Database) 
             await asyncio.sleep(0.01)
     await stage.folder.stop()
     await away.close()
+
+
+async def test_events_with_thousands_of_fields_are_folded_in_smaller_batches(
+    database_url: str, database: Database, log: EventLog
+) -> None:
+    """A batch that takes longer than a statement may would otherwise be tried for ever."""
+    hasty = Database(database_url, pool=2, statement_timeout_s=0.5)
+    for n in range(2):
+        await append(log, *({f"{n}-{m}-{k}": 0 for k in range(4_000)} for m in range(20)))
+    stage = Stage(hasty)
+    await stage.folder.start()
+    stage.folder.request(KEY)
+    await stage.reach(40)
+    assert len((await FieldRepository(database).read(*KEY)).values) == MAX_FIELDS
+    await stage.folder.stop()
+    await hasty.close()
