@@ -74,11 +74,18 @@
     event.preventDefault();
     missing();
   });
+  // Another script that fails to load, such as one of a browser extension or one that a blocker keeps away, is no file
+  // of a build.
+  const isOwn = (address) => {
+    const { origin, pathname } = new URL(address, location.href);
+    return origin === location.origin && pathname.startsWith("/assets/");
+  };
   addEventListener(
     "error",
     ({ target }) => {
-      const isModule = target instanceof HTMLScriptElement && (target.type === "module" || target.src);
-      if (isModule || (target instanceof HTMLLinkElement && target.rel === "stylesheet")) missing();
+      // A page imports its first scripts in an inline module.
+      const isScript = target instanceof HTMLScriptElement && (target.src ? isOwn(target.src) : target.type === "module");
+      if (isScript || (target instanceof HTMLLinkElement && target.rel === "stylesheet" && isOwn(target.href))) missing();
     },
     true,
   );

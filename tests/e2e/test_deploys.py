@@ -156,6 +156,24 @@ async def test_an_address_whose_script_stays_missing_is_not_loaded_again_and_aga
     await page.close()
 
 
+async def test_a_script_of_somebody_else_that_cannot_be_loaded_reloads_nothing(app: App, open_page: Open) -> None:
+    """Such as one that a blocker keeps away, or that the CSP refuses."""
+    watched = await open_page("/", MAX)
+    page = watched.page
+    documents = documents_of(page)
+    failed = await page.evaluate("""
+        Promise.all(["https://elsewhere.example/a.js", "/elsewhere/b.js"].map((src) => new Promise((resolve) => {
+          document.head.append(Object.assign(document.createElement("script"), { src, onerror: () => resolve(src) }));
+        })))
+    """)
+    assert len(failed) == 2
+    await page.evaluate("fetch(location.href, { method: 'HEAD', cache: 'no-store' })")  # what would come first
+    await expect(page.locator(NOTICE)).to_have_count(0)
+    assert documents == []
+    watched.troubles.clear()  # the scripts
+    await page.close()
+
+
 async def test_a_page_stays_where_the_server_of_its_next_script_does_not_answer(
     project: str, app: App, open_page: Open
 ) -> None:
