@@ -62,11 +62,11 @@ class Revocations:
             try:
                 recent = await self._changes.recent(WINDOW_S)
                 fresh = {subject for number, subject in recent.items() if number not in self._seen}
-                self._seen = set(recent)
                 if asked_at - read_at > WINDOW_S / 2:  # the database was away: changes may have passed unseen
                     await self._apply(None)
                 elif fresh:
                     await self._apply(fresh)
+                self._seen = set(recent)  # not before: checks that failed are repeated at the next poll
                 read_at = asked_at
                 if asked_at - self._pruned_at > PRUNE_S:
                     self._pruned_at = asked_at

@@ -101,14 +101,19 @@ class TabChecks:
         await self._feed.revoke(tab)
 
     async def recheck(self, subjects: Collection[uuid.UUID] | None) -> None:
-        """Check at once the sockets of these people and sessions; of all when None."""
+        """Check at once the sockets of these people and sessions; of all when None.
+
+        Raises:
+            DatabaseUnavailable: not all of them were checked.
+        """
         for tab in list(self._tabs.values()):
             if subjects is None or not identities(tab.person).isdisjoint(subjects):
                 try:
                     await self._check_session(tab)
-                except RealtimeError as error:
-                    logger.warning("Sockets are checked again later: %s", error)
-                    return
+                except RealtimeError:
+                    raise
+                except Exception:
+                    logger.exception("A tab could not be checked")
 
     async def _check_socket(self, tab: Tab) -> None:
         """See to it that a reader who stopped costs no more than the bound, and that a dead one is found out."""

@@ -1,7 +1,8 @@
 """What is revoked ends on every worker: two of them on one database, with clocks moved by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import pytest
@@ -9,9 +10,10 @@ import sqlalchemy as sa
 from socketio import AsyncServer
 
 from realtime_ui.access.accounts import Accounts
-from realtime_ui.access.revocations import INTERVAL_S, WINDOW_S
-from realtime_ui.core.errors import Conflict, NotAuthenticated, NotFound
+from realtime_ui.access.revocations import INTERVAL_S, WINDOW_S, Revocations
+from realtime_ui.core.errors import Conflict, DatabaseUnavailable, NotAuthenticated, NotFound
 from realtime_ui.core.principals import Person, Role, Scope
+from realtime_ui.persistence.access_changes import AccessChangeRepository
 from realtime_ui.persistence.accounts import AccountRepository
 from realtime_ui.persistence.database import Database
 from realtime_ui.runtime import Runtime
@@ -147,6 +149,35 @@ async def test_what_changes_in_sql_by_hand_counts_too(pair: list[Worker], databa
         return person is not None and person.role is Role.MEMBER
 
     await effective(pair, is_member)
+
+
+async def test_checks_that_failed_are_repeated_at_the_next_poll(pair: list[Worker], accounts: Accounts) -> None:
+    """The database may go away between the poll and the checks; the next regular ones are 30 s away."""
+    [worker, _] = pair
+    token = await worker.runtime.gate.sign_in(MAX, PASSWORD, "tests")
+    person = await worker.person(token)
+    assert person is not None
+    checked: list[Collection[uuid.UUID] | None] = []
+
+    async def recheck(subjects: Collection[uuid.UUID] | None) -> None:
+        checked.append(subjects)
+        if len(checked) == 1:
+            raise DatabaseUnavailable("It is away.")
+
+    changes = AccessChangeRepository(worker.runtime.database)
+    revocations = Revocations(changes, worker.runtime.gate, (recheck,), worker.clock)
+    await revocations.start()
+    await worker.clock.advance(INTERVAL_S)
+    checked.clear()  # of what changed before
+    await accounts.end_sessions(MAX)
+
+    async def repeated(worker: Worker) -> bool:
+        await worker.clock.advance(INTERVAL_S)
+        return len(checked) >= 2
+
+    await effective([worker], repeated)
+    assert [person.session_id in (each or ()) for each in checked] == [True, True]
+    await revocations.stop()
 
 
 async def test_after_a_long_outage_everybody_is_asked_for_again(pair: list[Worker], accounts: Accounts) -> None:
