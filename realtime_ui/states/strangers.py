@@ -68,8 +68,8 @@ class StrangerStates:
 
     async def _drop_all(self) -> None:
         for token, since in list(self._gone.items()):
-            if token in self._tokens.token_to_socket:  # it came back, and will leave again
-                del self._gone[token]
+            if await self._tokens.is_token_connected(token):  # it came back, to any worker, and will leave again
+                self._gone.pop(token, None)
             elif not self._is_busy(token, cancel=self._clock.monotonic() - since > PATIENCE_S):
                 await self._drop(token)
                 self._gone.pop(token, None)

@@ -1,6 +1,7 @@
 """What those who are not signed in may leave on the server: nothing."""
 
 import asyncio
+import pickle
 import uuid
 from contextlib import suppress
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import reflex as rx
 import websockets
 from reflex.istate.manager.memory import StateManagerMemory
 from reflex.istate.manager.redis import StateManagerRedis
-from reflex.utils.token_manager import LocalTokenManager, SocketRecord
+from reflex.utils.token_manager import LocalTokenManager, RedisTokenManager, SocketRecord
 from reflex_base.event.processor import BaseStateEventProcessor
 
 from realtime_ui.hub.namespace import MAX_FRAME_BYTES
@@ -31,6 +32,7 @@ ADA = "ada@northwind.test"
 MEMORY: Any = StateManagerMemory
 REDIS: Any = StateManagerRedis
 TOKENS: Any = LocalTokenManager
+REDIS_TOKENS: Any = RedisTokenManager
 
 
 async def with_a_problem(tab: Tab) -> None:
@@ -96,6 +98,29 @@ async def test_nothing_of_a_stranger_is_left_wherever_states_are(kind: str) -> N
             assert await left() == both / 2
         await manager.close()
         await client.aclose()
+
+
+async def test_a_strangers_state_stays_where_the_tab_came_back_to_another_worker() -> None:
+    """Which says so in Redis."""
+    with Valkey.running() as server:
+        client = redis.asyncio.Redis.from_url(server.url)
+        manager: Any = REDIS(redis=client)
+        site: Any = Site(manager)
+        tokens = site.event_namespace._token_manager = REDIS_TOKENS(client)
+        async with manager.modify_state(rx.BaseStateToken(ident="moved", cls=rx.State)) as state:
+            state.router_data = {"pathname": "/"}
+        record = SocketRecord(instance_id="elsewhere", sid="sid")
+        await client.set(tokens._get_redis_key("moved"), pickle.dumps(record))
+        before = await client.dbsize()
+        states = StrangerStates(site, ManualClock())
+        async with states:
+            states.left("moved")
+            async with asyncio.timeout(DEADLINE_S):
+                while states._gone:
+                    await asyncio.sleep(0.01)
+        assert await client.dbsize() == before
+        await manager.close()
+        await tokens.close()
 
 
 async def test_a_handler_that_runs_on_is_cancelled_in_the_end_and_its_state_dropped() -> None:
