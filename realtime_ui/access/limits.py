@@ -1,6 +1,5 @@
 """Token buckets: how often a key or an address may do a thing."""
 
-import ipaddress
 from collections import OrderedDict
 
 from realtime_ui.core.clock import Clock
@@ -44,20 +43,3 @@ class RateLimiter:
         """Put tokens back that turned out not to count, such as those of a sign-in that was right."""
         level, since = self._buckets.get(name, (self._burst, self._clock.monotonic()))
         self._buckets[name] = (min(self._burst, level + tokens), since)
-
-
-def network_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, all of which one host may use.
-
-    Args:
-        address: as the server sees it; what is no address stands for itself.
-    """
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if known.version == 4:
-        return str(known)
-    if known.ipv4_mapped:
-        return str(known.ipv4_mapped)
-    return str(ipaddress.ip_network((known, 64), strict=False))

@@ -13,7 +13,8 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from realtime_ui.access.gate import SCOPE_TOKEN
-from realtime_ui.access.limits import RateLimiter, network_of
+from realtime_ui.access.limits import RateLimiter
+from realtime_ui.access.networks import network_of
 from realtime_ui.api.guard import send_problem
 from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock, SystemClock

@@ -17,7 +17,7 @@ from realtime_ui.persistence.field_folder import FieldFolder
 from realtime_ui.persistence.fields import FieldRepository
 
 RATE, BURST = 10.0, 100.0
-"""So many pages, searches and lists of titles a second a tab may ask for, and so many at once."""
+"""So many pages, searches, lists of titles and fields a second a tab may ask for, and so many at once."""
 MAX_QUERY = 200
 MAX_TITLES = 200
 MAX_MOMENT_US = 2**62
@@ -106,6 +106,7 @@ class ChannelEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         """
         try:
             tab = await self._tab(sid)
+            self._list_limit.spend(sid)
             channel = ChannelName.parse(data.get("channel") if isinstance(data, dict) else None)
             require(tab.person, Action.READ, channel)
             key = (tab.person.tenant, channel)

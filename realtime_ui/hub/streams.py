@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from realtime_ui.access.gate import identities
+from realtime_ui.access.networks import network_of
 from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
@@ -134,6 +135,7 @@ class Streams:
         for channel in wish.channels:
             require(principal, Action.READ, channel)
         per_caller = self.limits.per_person if isinstance(principal, Person) else self.limits.per_key
+        address = network_of(address)
         for caller, most in ((principal.label, per_caller), (f"address:{address}", self.limits.per_address)):
             if self._callers[caller] >= most:
                 raise RateLimited(

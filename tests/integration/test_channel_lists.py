@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from realtime_ui.core.channels import ChannelName, ChannelType
+from realtime_ui.hub.channel_feed import BURST
 from realtime_ui.persistence.channels import CANDIDATES, FOUND, LOOK_THROUGH, ChannelRepository
 from realtime_ui.persistence.database import Database
 from tests.app import App
@@ -192,6 +193,14 @@ async def test_a_tab_pages_and_searches(app: App) -> None:
         assert [row["channel"] for row in answer["rows"]] == [f"project:{word}-007"]
         assert (answer["rows"][0]["events"], answer["more"]) == (1, False)
         assert (await tab.call("search", {"query": word}))["more"]
+
+
+async def test_a_tab_that_asks_too_often_is_told_to_wait(app: App) -> None:
+    """For fields too, whose answers may be large."""
+    async with open_tab(app.url, app.cookie("max@northwind.test")) as tab:
+        asked = (tab.call("fields", {"channel": "project:x"}) for _ in range(round(BURST) + 50))
+        refused = [answer["error"]["status"] for answer in await asyncio.gather(*asked) if not answer["ok"]]
+        assert set(refused) == {429}
 
 
 async def test_nobody_finds_what_they_may_not_see(app: App) -> None:

@@ -234,16 +234,17 @@ async def test_two_streams_from_one_cursor_are_two(stage: Stage) -> None:
 
 
 async def test_streams_are_bounded_for_a_person_a_key_and_an_address(stage: Stage) -> None:
-    """The problem says for which, and when to come again; one that ends makes room."""
+    """The problem says for which, and when to come again; one that ends makes room. An IPv6 /64 is one address."""
     cookie, key = await stage.person(), await stage.key()
-    two = [await stage.open(cookie=cookie) for _ in range(2)]
+    host = "2001:db8:1:2::"
+    two = [await stage.open(cookie=cookie, address=f"{host}{n}") for n in range(2)]
     with pytest.raises(RateLimited, match="2 streams are open for this person") as refused:
         await stage.open(cookie=cookie)
     assert refused.value.retry_after_s > 0
-    for _ in range(2):
-        await stage.open(key=key)
+    for n in range(2):
+        await stage.open(key=key, address=f"{host}a{n}")
     with pytest.raises(RateLimited, match="4 streams are open for this address"):
-        await stage.open(key=key)
+        await stage.open(key=key, address=f"{host}b")
     await stage.open(key=key, address="elsewhere")
     with pytest.raises(RateLimited, match="3 streams are open for this key"):
         await stage.open(key=key, address="elsewhere")
