@@ -188,7 +188,7 @@ async def test_charts_say_their_values_in_words(app: App, open_page: Open) -> No
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("width", [320, 1600])
 async def test_no_page_of_the_monitor_is_wider_than_its_window(
     app: App, open_page: Open, width: int, scheme: str
 ) -> None:

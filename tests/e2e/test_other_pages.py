@@ -102,7 +102,7 @@ async def test_a_form_that_came_back_says_why(app: App, open_page: Open, problem
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 768, 1600])
+@pytest.mark.parametrize("width", [320, 768, 1600])
 async def test_no_page_is_wider_than_its_window(app: App, open_page: Open, width: int, scheme: str) -> None:
     """From a phone to a wide screen, with long words in it; and the colours follow the scheme."""
     identity = f"{'long-' * 10}{width}-{scheme}"
