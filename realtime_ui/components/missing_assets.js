@@ -8,6 +8,7 @@
 (() => {
   const KEY = "realtime-ui-missing-asset";
   const QUIET_MS = 60_000; // how long after an automatic load there is no second one
+  const PATIENCE_MS = 5_000;
   const NOTICE = "realtime-ui-new-version";
 
   const load = (target) => {
@@ -30,7 +31,11 @@
       button.style.cssText =
         "font:inherit;color:inherit;background:none;border:1px solid currentColor;border-radius:6px;padding:4px 14px;cursor:pointer;";
       button.onclick = () => {
-        sessionStorage.removeItem(KEY);
+        try {
+          sessionStorage.removeItem(KEY);
+        } catch {
+          // nothing is remembered where that is forbidden
+        }
         load(target);
       };
       bar.append(words, button);
@@ -58,7 +63,12 @@
     handling = true;
     const target = going ? new URL(going.pathname + going.search + going.hash, location.href).href : location.href;
     try {
-      const answer = await fetch(target, { method: "HEAD", cache: "no-store" });
+      const answer = await fetch(target, {
+        method: "HEAD",
+        cache: "no-store",
+        redirect: "manual", // to a sign-in page of the network, which only a load of the page can show
+        signal: AbortSignal.timeout(PATIENCE_MS),
+      });
       if (answer.status >= 500) throw new Error(`status ${answer.status}`);
       if (loadedBefore()) notice("A new version is ready.", target);
       else load(target);

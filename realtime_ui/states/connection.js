@@ -168,6 +168,7 @@ const adopt = (socket) => {
 // Endings
 
 let renewedAt = -Infinity;
+const renewal = new Backoff(() => renew());
 
 const endWith = (ending) => {
   if (ending.reconnect) {
@@ -191,7 +192,14 @@ const endWith = (ending) => {
 const renew = async () => {
   const ending = ended;
   if (ending?.action !== "sign_in") return;
-  const now = await whoIsSignedIn();
+  let now;
+  try {
+    now = await whoIsSignedIn();
+  } catch {
+    if (ended === ending) renewal.later(); // the server did not say: nothing is known of a sign-out
+    return;
+  }
+  renewal.reset();
   if (ended !== ending) return;
   if (!now) {
     setStatus("failed", ending.detail, ending.action);

@@ -22,12 +22,12 @@ export const tellTabs = ({ person, tenant }) => tabs?.postMessage({ person, tena
 /** Hear `{person, tenant}` of the browser's other tabs. */
 export const hearTabs = (listener) => tabs?.addEventListener("message", ({ data }) => listener(data));
 
-/** Whose the browser's cookie is now, `{person, tenant}`; null where that is nobody, or could not be found out. */
+/**
+ * Whose the browser's cookie is now, `{person, tenant}`; null where that is nobody.
+ *
+ * @throws ApiError where the server did not say.
+ */
 export const whoIsSignedIn = async () => {
-  try {
-    const now = await fetchApi("/api/session");
-    return now.person ? now : null;
-  } catch {
-    return null;
-  }
+  const now = await fetchApi("/api/session");
+  return now.person ? now : null;
 };

@@ -193,6 +193,58 @@ async def test_a_page_stays_where_the_server_of_its_next_script_does_not_answer(
     await page.close()
 
 
+async def test_where_a_networks_sign_in_page_answers_for_a_script_it_is_shown(
+    project: str, app: App, open_page: Open
+) -> None:
+    """Its redirect leads to another site, which no script of the page may read, but which a load of the page shows."""
+    watched = await open_page("/", MAX)
+    page = watched.page
+    link = page.locator(f'a[href="/projects/{project}"]')
+    await expect(link).to_be_visible()
+    sign_in = "http://login.localhost:9/start"
+
+    async def redirected(route: Route) -> None:
+        await route.fulfill(status=302, headers={"location": sign_in})
+
+    async def shown(route: Route) -> None:
+        await route.fulfill(content_type="text/html", body="<h1>Sign in to the network</h1>")
+
+    await watched.context.route(SCRIPT, redirected)
+    await watched.context.route(f"{app.url}/projects/*", redirected)
+    await watched.context.route(f"{sign_in}*", shown)
+    await link.click()
+    await expect(page.get_by_role("heading", name="Sign in to the network")).to_be_visible()
+    watched.troubles.clear()  # the missing script
+    await page.close()
+
+
+async def test_a_click_is_answered_where_the_server_of_its_script_never_does(
+    project: str, app: App, open_page: Open
+) -> None:
+    """The page asks for so long and then says so; a later click asks again."""
+    watched = await open_page("/", MAX)
+    page = watched.page
+    link = page.locator(f'a[href="/projects/{project}"]')
+    await expect(link).to_be_visible()
+
+    over = asyncio.Event()
+
+    async def never(route: Route) -> None:
+        await over.wait()
+        await route.abort()
+
+    await page.route(SCRIPT, gone)
+    await page.route(f"{app.url}/projects/*", never)
+    await link.click()
+    await expect(page.locator(NOTICE)).to_contain_text("the server does not answer")
+    over.set()
+    await page.unroute_all(behavior="wait")
+    await page.get_by_role("button", name="Reload").click()
+    await expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    watched.troubles.clear()  # the missing script
+    await page.close()
+
+
 @pytest.fixture
 def two_versions(app: App, own_port: int, next_version: Path, tmp_path: Path) -> Iterator[str]:
     """One machine with each version behind nginx; the address that the pages of both were built for."""

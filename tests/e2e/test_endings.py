@@ -143,6 +143,33 @@ async def test_whoever_signed_in_again_goes_on(app: App, open_page: Open) -> Non
     await page.close()
 
 
+async def test_nobody_is_told_of_a_sign_out_while_the_server_does_not_say_who_is_signed_in(
+    app: App, open_page: Open
+) -> None:
+    """It is asked again, and whoever signed in again goes on."""
+    watched, project = await on_a_project(app, open_page)
+    page, before = watched.page, await cookie_of(watched)
+    asked = asyncio.Queue[str]()
+
+    async def away(route: Route) -> None:
+        await route.fulfill(status=502, content_type="text/html", body="Bad gateway")
+        asked.put_nowait(route.request.url)
+
+    await page.route(re.compile("/api/session$"), away)
+    await use_cookie(watched, app, await asyncio.to_thread(app.cookie, MAX))
+    await sign_out(app, before)
+    for _ in range(2):
+        await asyncio.wait_for(asked.get(), 60)
+        await expect(page.locator(".rt-dot")).to_have_text("Reconnecting")
+    await page.unroute_all()
+    await attached(page)
+    await post(app, events(project, 1))
+    await expect(page.locator("[data-seq='1']")).to_be_visible()
+    await expect(page.locator(".rt-dot")).to_have_text("Live")
+    watched.troubles.clear()  # the bad gateway
+    await page.close()
+
+
 async def test_a_tab_whose_browser_belongs_to_somebody_else_now_begins_anew(app: App, open_page: Open) -> None:
     """What the one before saw is not the next one's."""
     watched, project = await on_a_project(app, open_page)
