@@ -219,8 +219,15 @@ def sign_in(url: str, email: str) -> str:
 
 def command(database_url: str, *arguments: str, **settings: str) -> str:
     """Run the command line against a database ("": the embedded one in DATA_DIR); returns what it printed."""
+    done = run_command(database_url, *arguments, **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def run_command(database_url: str, *arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """As `command`, but whatever comes of it."""
     environment = {**os.environ, "DATABASE_URL": database_url, "REALTIME_PASSWORD": PASSWORD, **settings}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "realtime_ui", *arguments],
         cwd=ROOT,
         env=environment,
@@ -228,5 +235,3 @@ def command(database_url: str, *arguments: str, **settings: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()

@@ -11,7 +11,7 @@ import uuid
 import httpx
 import pytest
 
-from tests.app import PASSWORD, ROOT, App, command, sign_in
+from tests.app import ROOT, App, command, run_command, sign_in
 
 
 def run(app: App, *arguments: str, key: str | None = None) -> "subprocess.CompletedProcess[str]":
@@ -102,9 +102,7 @@ def test_tail_says_what_is_wrong(app: App) -> None:
 
 def test_a_key_is_for_one_organization(app: App) -> None:
     """With several, it must be named."""
-    environment = {**os.environ, "DATABASE_URL": app.database_url}
-    arguments = [sys.executable, "-m", "realtime_ui", "keys", "add", "ci"]
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = run_command(app.database_url, "keys", "add", "ci")
     assert done.returncode == 1
     assert "--tenant" in done.stderr
 
@@ -160,16 +158,8 @@ def test_accounts_are_listed_and_changed(app: App) -> None:
 )
 def test_account_commands_say_what_is_wrong_and_change_nothing(app: App, arguments: list[str], words: str) -> None:
     """In one sentence that names the command to use."""
-    environment = {**os.environ, "DATABASE_URL": app.database_url, "REALTIME_PASSWORD": PASSWORD}
     before = command(app.database_url, "users", "list")
-    done = subprocess.run(
-        [sys.executable, "-m", "realtime_ui", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command(app.database_url, *arguments)
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
