@@ -21,7 +21,8 @@ from realtime_ui.providers.base import RealtimeProvider, WireMessage
 
 logger = logging.getLogger(__name__)
 
-OUTBOX_LIMIT = 20_000
+WAITING_LIMIT = 20_000
+"""How many messages may wait to be published, in all lanes together."""
 BATCH = 100
 MARK_INTERVAL_S = 1.0
 ORPHAN_AGE_S = 3.0
@@ -97,12 +98,12 @@ class Bridge:
     def _send_out(self, messages: Iterable[Outgoing]) -> None:
         """Put messages into their lanes.
 
-        A full outbox drops the sending, not the message: the other hubs read it from the log (sweep).
+        Beyond the limit a message is not published: the other hubs read it from the log (sweep).
         """
         for message in messages:
-            if self._waiting >= OUTBOX_LIMIT:
+            if self._waiting >= WAITING_LIMIT:
                 metrics.QUEUE_BOUNDS_HIT.inc()
-                logger.warning("The outbox is full; %s on %s is not sent on", message.id, message.channel)
+                logger.warning("Too many messages wait to be published; %s on %s is not", message.id, message.channel)
                 continue
             self._waiting += 1
             key = (message.tenant, message.channel)

@@ -16,8 +16,8 @@ from realtime_ui.core.messages import Ephemeral, Event, Json, Message, Placement
 from realtime_ui.core.principals import Person, Principal
 from realtime_ui.events.bridge import Bridge
 from realtime_ui.events.routes import Routes, Routing
+from realtime_ui.persistence.append_requests import Entry, Stored
 from realtime_ui.persistence.event_log import EventLog
-from realtime_ui.persistence.group_writer import Entry, Stored
 
 logger = logging.getLogger(__name__)
 

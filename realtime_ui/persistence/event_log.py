@@ -13,8 +13,9 @@ from realtime_ui.core.emitters import UNKNOWN
 from realtime_ui.core.messages import Head, Message, row_tag
 from realtime_ui.core.payloads import MAX_STORED_BYTES, read_stored
 from realtime_ui.core.position import Position
+from realtime_ui.persistence.append_requests import Entry, Stored, to_ms
 from realtime_ui.persistence.database import Database
-from realtime_ui.persistence.group_writer import Entry, GroupWriter, Stored, to_ms
+from realtime_ui.persistence.group_writer import GroupWriter
 
 _HEAD = text("""
     SELECT h.epoch, h.first_seq, h.last_seq FROM realtime_channel_heads h

@@ -10,27 +10,17 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from realtime_ui.core import metrics
+from realtime_ui.core.backoff import Backoff
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import Clock
-from realtime_ui.core.errors import (
-    ChannelFull,
-    Conflict,
-    DatabaseUnavailable,
-    InvalidEvent,
-    InvalidRequest,
-    RealtimeError,
-    TooManyChannels,
-    Unavailable,
-)
-from realtime_ui.core.messages import Event, Message
-from realtime_ui.persistence.database import Database, is_refusal, sql_state, violated
+from realtime_ui.core.errors import DatabaseUnavailable, Unavailable
+from realtime_ui.persistence.append_requests import AppendRequest, Entry, Stored, unavailable
+from realtime_ui.persistence.database import Database, sql_state
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +32,9 @@ WAITING_BYTES = 100_000_000
 RETRIES = 5
 RIDE_OUT_S = 3.0
 """How long a group is tried again while the database is away; a restart of it often takes less."""
-PAUSE_S = 0.2
+RETRY_MIN_S, RETRY_MAX_S = 0.1, 1.0
 ANSWER_WITHIN_S = 10.0
 """A caller that has no answer by then is told to try again, whatever its group waits for."""
-LAST_SEQ = "realtime_channel_heads_last_seq_check"
-"""The constraint by which no number passes what JavaScript can count (revision 0209)."""
 RETRYABLE_STATES = {"40001", "40P01"}  # serialization failure, deadlock
 LOCK_NOT_AVAILABLE = "55P03"
 
@@ -54,36 +42,6 @@ _APPEND = (
     "SELECT epoch, seq, published_at, verdict FROM realtime_append("
     "%s::int[], %s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::text[])"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An event on its way to one channel's log."""
-
-    event: Event
-    channel: ChannelName
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """An entry as it came to stand; `duplicate` when it was there before."""
-
-    message: Message
-    duplicate: bool
-
-
-@dataclass(slots=True)
-class _Caller:
-    """What one caller wants appended, whole or not at all, and the promise to it."""
-
-    entries: Sequence[Entry]
-    done: "asyncio.Future[list[Stored]]"
-    keys: set[tuple[uuid.UUID, ChannelName, str]] = field(init=False)
-    size: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.size = sum(len(entry.event.payload_json) for entry in self.entries)
-        self.keys = {(entry.event.tenant, entry.channel, entry.event.id) for entry in self.entries}
 
 
 class GroupWriter:
@@ -97,7 +55,7 @@ class GroupWriter:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._waiting: deque[_Caller] = deque()
+        self._waiting: deque[AppendRequest] = deque()
         self._waiting_rows = 0
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
@@ -114,7 +72,7 @@ class GroupWriter:
             self._wake.set()
             await writer
         for caller in self._waiting:
-            _fail(caller, Unavailable("The server is stopping.", remedy="Send the same event again."))
+            caller.fail(Unavailable("The server is stopping.", remedy="Send the same event again."))
         self._waiting.clear()
         self._waiting_rows = self._waiting_bytes = 0
 
@@ -139,7 +97,7 @@ class GroupWriter:
         if self._waiting_rows > WAITING_ROWS or self._waiting_bytes > WAITING_BYTES:
             metrics.QUEUE_BOUNDS_HIT.inc()
             raise DatabaseUnavailable("The database does not keep up.", remedy="Send the same event again in a moment.")
-        caller = _Caller(entries, asyncio.get_running_loop().create_future())
+        caller = AppendRequest(entries, asyncio.get_running_loop().create_future())
         self._waiting.append(caller)
         self._waiting_rows += len(entries)
         self._waiting_bytes += caller.size
@@ -148,7 +106,7 @@ class GroupWriter:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return await caller.done
         except TimeoutError as error:
-            raise _away(error) from error
+            raise unavailable(error) from error
 
     async def _write_groups(self) -> None:
         while True:
@@ -159,9 +117,9 @@ class GroupWriter:
             if self._writer is None:
                 return
 
-    def _next_group(self) -> list[_Caller]:
+    def _next_group(self) -> list[AppendRequest]:
         """Take callers until the group is full or one repeats an id of the group (it goes first next time)."""
-        group: list[_Caller] = []
+        group: list[AppendRequest] = []
         rows = size = 0
         keys: set[tuple[uuid.UUID, ChannelName, str]] = set()
         while self._waiting:
@@ -180,7 +138,7 @@ class GroupWriter:
                 keys |= caller.keys
         return group
 
-    async def _write(self, group: list[_Caller]) -> None:
+    async def _write(self, group: list[AppendRequest]) -> None:
         """Write a group and answer its callers.
 
         Where it fails for another reason than the database being away, its halves are written each by itself, until
@@ -195,24 +153,25 @@ class GroupWriter:
         except Exception as error:
             metrics.COMMITS.labels("failed").inc()
             if isinstance(error, DBAPIError) and sql_state(error) == LOCK_NOT_AVAILABLE:
-                self._fail_all(group, _away(error))  # each half would wait as long again
+                self._fail_all(group, unavailable(error))  # each half would wait as long again
             elif len(group) > 1:
                 middle = len(group) // 2
                 await self._write(group[:middle])
                 await self._write(group[middle:])
             else:
-                _fail(group[0], _alone(error, group[0]))
+                group[0].fail(group[0].refusal(error))
         else:
             metrics.COMMITS.labels("stored").inc()
             metrics.COMMIT_ROWS.observe(len(rows))
             at = 0
             for caller in group:
-                _answer(caller, rows[at : at + len(caller.entries)], self._database.channels_per_tenant)
+                caller.answer(rows[at : at + len(caller.entries)], self._database.channels_per_tenant)
                 at += len(caller.entries)
 
-    async def _ride_out(self, group: list[_Caller]) -> Sequence[Any]:
+    async def _ride_out(self, group: list[AppendRequest]) -> Sequence[Any]:
         """Try again while the database is away, for a while; ids make sure that nothing is stored twice."""
         give_up_at = self._clock.monotonic() + RIDE_OUT_S
+        backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S)
         while True:
             try:
                 return await self._execute(group)
@@ -220,13 +179,13 @@ class GroupWriter:
                 if self._clock.monotonic() >= give_up_at or self._writer is None:
                     raise
                 logger.debug("An append waits for the database: %s", error.__cause__ or error)
-            await self._clock.sleep(PAUSE_S)
+            await self._clock.sleep(backoff.next())
 
-    def _fail_all(self, group: list[_Caller], error: Exception) -> None:
+    def _fail_all(self, group: list[AppendRequest], error: Exception) -> None:
         for caller in group:
-            _fail(caller, error)
+            caller.fail(error)
 
-    async def _execute(self, group: list[_Caller]) -> Sequence[Any]:
+    async def _execute(self, group: list[AppendRequest]) -> Sequence[Any]:
         columns: tuple[list[Any], ...] = ([], [], [], [], [], [], [], [], [])
         for number, caller in enumerate(group):
             for entry in caller.entries:
@@ -253,78 +212,3 @@ class GroupWriter:
                     raise
                 logger.info("Append attempt %s was rolled back: %s", attempt + 1, sql_state(error))
         raise DatabaseUnavailable("The database kept rolling the append back.", remedy="Send the same event again.")
-
-
-def to_ms(time: datetime) -> int:
-    """A time as ms since the Unix epoch."""
-    return round(time.timestamp() * 1000)
-
-
-def _away(error: Exception) -> DatabaseUnavailable:
-    away = DatabaseUnavailable(
-        "The database could not store this now.", remedy="Send the same event again in a moment."
-    )
-    away.__cause__ = error
-    return away
-
-
-def _alone(error: Exception, caller: _Caller) -> RealtimeError:
-    """What a caller is answered whose entries failed by themselves; PostgreSQL's own words may quote the payload."""
-    about = {"event_id": caller.entries[0].event.id}
-    if isinstance(error, InvalidRequest) or (isinstance(error, DBAPIError) and is_refusal(error)):
-        state = sql_state(error) if isinstance(error, DBAPIError) else error.detail
-        logger.warning("PostgreSQL refused an event: %s", state, extra=about)
-        refusal: RealtimeError = (
-            ChannelFull("A channel has given out its last number, 2^53 - 1.", remedy="Use another channel.")
-            if isinstance(error, DBAPIError) and violated(error) == LAST_SEQ
-            else InvalidEvent("PostgreSQL cannot store this payload.", field="payload", remedy="Simplify it.")
-        )
-        refusal.__cause__ = error
-        return refusal
-    if isinstance(error, DBAPIError) and sql_state(error) is not None:
-        logger.error("An append failed: %s", sql_state(error), extra=about)
-        return _away(error)
-    logger.error("An event cannot be sent to PostgreSQL", exc_info=error, extra=about)
-    refusal = InvalidEvent("The event cannot be stored.", remedy="Make events with Event.create and routes of Route.")
-    refusal.__cause__ = error
-    return refusal
-
-
-def _fail(caller: _Caller, error: BaseException) -> None:
-    if not caller.done.done():
-        caller.done.set_exception(error)
-
-
-def _answer(caller: _Caller, rows: Sequence[Any], most_channels: int | None) -> None:
-    if caller.done.done():  # the caller went away while its events were being stored
-        return
-    stored = []
-    for entry, row in zip(caller.entries, rows, strict=True):
-        event, channel = entry.event, entry.channel
-        if row.verdict == "full":
-            _fail(caller, TooManyChannels(channel, most_channels))
-            return
-        if row.verdict == "refused":  # because of another entry of the list, which says why
-            continue
-        if row.verdict == "conflict":
-            error = Conflict(
-                f"The id {event.id!r} was used on {channel} for other content.",
-                field="id",
-                remedy="Send a new id for a new event, or the same content again.",
-            )
-            _fail(caller, error)
-            return
-        stamp = to_ms(row.published_at)
-        message = Message(
-            event.tenant,
-            channel,
-            row.seq,
-            str(row.epoch),
-            event.id,
-            event.type,
-            event.payload,
-            stamp,
-            emitted_by=event.emitted_by,
-        )
-        stored.append(Stored(message, row.verdict == "duplicate"))
-    caller.done.set_result(stored)

@@ -15,7 +15,7 @@ from realtime_ui.core.principals import ApiKey, Person, Role, Scope
 from realtime_ui.events.routes import Route
 from realtime_ui.events.wire import wire_channel
 from realtime_ui.hub.watched import Frame
-from realtime_ui.persistence.group_writer import Entry
+from realtime_ui.persistence.append_requests import Entry
 from realtime_ui.providers.base import WireMessage
 from realtime_ui.runtime import Runtime
 from realtime_ui.settings import Settings

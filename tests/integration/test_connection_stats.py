@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.heartbeat import DEFAULTS, HeartbeatConfig
 from realtime_ui.core.messages import Event
+from realtime_ui.persistence.append_requests import Entry
 from realtime_ui.persistence.connection_stats import LEASE_S, ConnectionStatsRepository, StatRow
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
-from realtime_ui.persistence.group_writer import Entry
 from realtime_ui.persistence.health_samples import HealthSampleRepository, TrafficSample, WorkerSample
 from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 

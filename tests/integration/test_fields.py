@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.messages import Event
+from realtime_ui.persistence.append_requests import Entry
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.field_folder import BATCH, FOLD_AFTER, SWEEP_S, FieldFolder
 from realtime_ui.persistence.fields import MAX_BYTES, MAX_FIELDS, TAIL, FieldRepository, Fields
-from realtime_ui.persistence.group_writer import Entry
 from realtime_ui.persistence.leases import Lease
 from tests.bulk import fill_log
 from tests.clock import ManualClock
@@ -271,13 +271,13 @@ async def test_events_with_thousands_of_fields_are_folded_in_smaller_batches(
     database_url: str, database: Database, log: EventLog
 ) -> None:
     """A batch that takes longer than a statement may would otherwise be tried for ever."""
-    hasty = Database(database_url, pool=2, statement_timeout_s=0.5)
-    for n in range(2):
-        await append(log, *({f"{n}-{m}-{k}": 0 for k in range(4_000)} for m in range(20)))
-    stage = Stage(hasty)
+    hasty = Database(database_url, pool=2, statement_timeout_s=0.25)
+    await append(log, *({f"{m}-{k}": 0 for k in range(4_000)} for m in range(20)))
+    stage = Stage(database)
+    stage.folder._fields = FieldRepository(hasty)
     await stage.folder.start()
     stage.folder.request(KEY)
-    await stage.reach(40)
-    assert len((await FieldRepository(database).read(*KEY)).values) == MAX_FIELDS
+    await stage.reach(20)
+    assert len((await stage.fields.read(*KEY)).values) == MAX_FIELDS
     await stage.folder.stop()
     await hasty.close()

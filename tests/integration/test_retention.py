@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.messages import Event, Head
+from realtime_ui.persistence.append_requests import Entry
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog, Published
 from realtime_ui.persistence.fields import FieldRepository
-from realtime_ui.persistence.group_writer import Entry
 from realtime_ui.persistence.retention import BATCH, INTERVAL_S, PAUSE_S, Retention
 from tests.ageing import age
 from tests.clock import ManualClock
