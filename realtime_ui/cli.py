@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from realtime_ui.cli_accounts import ACCOUNT_COMMANDS
-from realtime_ui.cli_tools import fail, settings, told, with_database
+from realtime_ui.cli_tools import errors_reported, fail, settings, with_database
 from realtime_ui.client import EventClient
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.persistence.event_log import EventLog
@@ -77,7 +77,7 @@ def emit(
         async with EventClient(url, key) as client:
             return await client.emit(type, value, id=id)
 
-    with told():
+    with errors_reported():
         typer.echo(json.dumps(asyncio.run(send()), indent=2))
 
 
@@ -90,7 +90,7 @@ def demo(
     """Send lifelike project, session and obligation traffic until Ctrl-C."""
     from realtime_ui.demo import run_demo
 
-    with told():
+    with errors_reported():
         asyncio.run(_until_interrupted(run_demo(url, key, rate, typer.echo)))
     typer.echo("Stopped.")
 
@@ -114,7 +114,7 @@ def tail(
             async for message in client.stream(*channels, rewind=rewind):
                 typer.echo(f"{message['type']} " * named + show(message))
 
-    with told():
+    with errors_reported():
         asyncio.run(_until_interrupted(follow()))
 
 

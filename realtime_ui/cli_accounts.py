@@ -76,7 +76,7 @@ def list_users(tenant: Tenant = "") -> None:
 
 @users.command("role")
 def set_role(email: str, role: Role, tenant: Tenant = "") -> None:
-    """Make somebody an admin, or a member again; pages that they have open are loaded anew."""
+    """Make somebody an admin, or a member again; pages that they have open reload."""
     before = _with_accounts(lambda accounts: accounts.set_role(email, role, tenant=tenant))
     typer.echo(f"{before.email} was {_a(before.role)} of {before.tenant_name} and is {_a(role)} now.")
 

@@ -24,7 +24,7 @@ def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
         from realtime_ui.embedded import EmbeddedPostgres
         from realtime_ui.persistence.migrate import upgrade
 
-        with told():
+        with errors_reported():
             embedded = EmbeddedPostgres(config.data_dir / "postgres")
         url = embedded.url
         if not embedded.was_running:
@@ -38,7 +38,7 @@ def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
             await database.close()
 
     try:
-        with told():
+        with errors_reported():
             return asyncio.run(run())
     finally:
         if embedded is not None and not embedded.was_running:
@@ -46,7 +46,7 @@ def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def errors_reported() -> Iterator[None]:
     """Errors as one sentence and exit code 1, without a traceback."""
     try:
         yield

@@ -47,8 +47,8 @@ class Gate:
         self._setup_code = setup_code
         self._known: dict[str, tuple[float, Principal | None]] = {}
         self._forgotten = 0
-        # 10 wrong tries at once, then one every 6 s, for an account from one network: whoever guesses elsewhere locks
-        # its owner out of nothing. A network may try 100 times, then once a second, at all accounts together.
+        # 10 wrong tries at once, then one every 6 s, for an account from one network: guessing from elsewhere does
+        # not lock its owner out. A network may try 100 times, then once a second, at all accounts together.
         self._tries = RateLimiter(rate=1 / 6, burst=10, clock=clock)
         self._network_tries = RateLimiter(rate=1, burst=100, clock=clock)
 

@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 IPV6_PREFIX = 64
-"""One household or server gets so much, and may use each address of it once."""
+"""A network of this size is usually given to one household or server, which may use any address in it."""
 
 
 def network_of(address: str) -> str:

@@ -18,7 +18,7 @@ MIN_LENGTH = 10
 MAX_LENGTH = 256
 MIN_DIFFERENT = 4
 MIN_LOCAL = 4
-"""A shorter name stands in too many words."""
+"""Shorter names are part of too many words to be refused."""
 
 HASHING_THREADS = 2
 MAX_WAITING = 32

@@ -72,9 +72,9 @@ class Revocations:
                     self._pruned_at = asked_at
                     await self._changes.prune()
             except RealtimeError as error:
-                logger.debug("Changes of access are read again: %s", error)
+                logger.debug("Polling for changed access failed; it is retried: %s", error)
             except Exception:
-                logger.exception("Changes of access could not be read; retrying")
+                logger.exception("Polling for changed access failed; it is retried")
 
     async def _apply(self, subjects: Collection[uuid.UUID] | None) -> None:
         self._gate.forget(subjects)

@@ -1,7 +1,7 @@
 """Which names the app answers under, and whose pages may use it: whole origins, and hosts by an allow-list.
 
-Another site's page is told by its `Origin`. A page whose own name was made to resolve to this server (DNS rebinding)
-is told by its `Host`, which names no address of ours.
+A page of another site is recognised by its `Origin`, and a page whose own name was made to resolve to this server (DNS
+rebinding) by its `Host`, which is none of ours.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Site:
     def host_fits(self, path: str, headers: Headers) -> bool:
         """Whether a request may come under the name in its Host header.
 
-        Probes may come under any, and so may whoever shows an API key, which no browser does by itself.
+        Exempt are probes, and requests with an `Authorization` header, which no browser sends by itself.
         """
         if path in PROBES or "authorization" in headers:
             return True

@@ -27,7 +27,7 @@ MAX_HEADERS = 16_384
 """Bytes of a handshake's headers: Reflex keeps them in the tab's state."""
 MAX_TOKEN = 128
 TOLD = 10
-"""So many sockets beyond a bound are let in to be told on the page why they are refused; others get a 429."""
+"""So many sockets beyond a bound are accepted, so that the page can say why it is refused; others get a 429."""
 TOLD_S = 5.0
 """How long such a socket may take to read it."""
 NEW_PER_S = 5.0
@@ -98,7 +98,7 @@ class SocketDoor:
                 del self._open[caller]
 
     async def _caller(self, scope: Scope) -> tuple[str, int]:
-        """Whom a socket counts for, and how many they may have.
+        """The person or address that a socket counts for, and how many they may have.
 
         Raises:
             TooManyConnections: the address opens too many in too short a time.
@@ -118,7 +118,7 @@ class SocketDoor:
 
 
 def too_many(most: int, caller: str) -> TooManyConnections:
-    """What a caller is told who has reached a bound."""
+    """The error for a caller that has reached a bound."""
     if caller.startswith("person:"):
         return TooManyConnections(
             f"You have {most} pages open, and no more may be.", remedy="Close some of them and reload this one."

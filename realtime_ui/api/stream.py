@@ -38,8 +38,8 @@ class StreamRoute(AuthenticatedRoute):
     """Answers a refusal with a stream that says why, where the client is a browser's EventSource.
 
     An EventSource gives up for good on any other answer than a stream, and its page cannot read the status. It is
-    told by what it sends: it asks for `text/event-stream` and cannot send an `Authorization` header. Programs send
-    their key there, and get HTTP statuses.
+    recognised by what it sends: it asks for `text/event-stream` and cannot send an `Authorization` header. Programs
+    send their key there, and get HTTP statuses.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -19,7 +19,7 @@ const AWAY = {
 const OBSTACLES = {
   sign_in_page: "A sign-in page of your network answers in place of this app. Reload to sign in there.",
   no_websockets:
-    "This network blocks WebSockets, which live updates need. Try another network, or ask whoever runs it to let them through.",
+    "This network blocks WebSockets, which live updates need. Try another network, or ask its administrator to allow them.",
 };
 
 const wordsFor = ({ status, is_answering, online, obstacle, error, degraded, late, caught_up }) => {

@@ -13,10 +13,10 @@ BY_ERROR = {
     "Conflict": "The set-up was done before. Sign in instead.",
     "RateLimited": "Too many tries. Wait a minute and try again.",
     "DatabaseUnavailable": "The database cannot be reached. Try again in a moment.",
-    "NotMigrated": "The database is not migrated to this release. Tell whoever runs this server.",
+    "NotMigrated": "The database is not migrated to this release. Tell the people who run this server.",
     "NotSignedOut": "This browser is signed out. The database could not be reached, so the session was not ended on "
     "the server: sign in and out again to end it.",
-    "TooLarge": "That is more than the form takes.",
+    "TooLarge": "That is more text than the form accepts.",
     "RealtimeError": "Something failed on our side. Try again in a moment.",
 }
 BY_FIELD = {

@@ -15,8 +15,9 @@ const placeOf = (box) => {
 };
 
 /**
- * Around the rows of the list in `scroller`, while `holds()` says so. The place is taken right before the page changes, so that what the reader
- * scrolled meanwhile stands. Rows that come after it move nothing: only a change of the `first` row is looked at.
+ * Around the rows of the list in `scroller`, while `holds()` says so. The place is measured right before the page changes,
+ * so that it is where the reader has scrolled to by then. Only a change of the `first` row can move it; rows added at the
+ * end cannot.
  */
 export class HeldPlace extends Component {
   getSnapshotBeforeUpdate({ first }) {

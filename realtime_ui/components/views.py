@@ -124,6 +124,6 @@ def first_event(example: Mapping[str, Any], admin: bool | rx.Var[bool]) -> rx.Co
 
     Args:
         example: the event.
-        admin: whether whoever looks may make keys.
+        admin: whether the person may create keys.
     """
     return FirstEvent.create(url=get_config().api_url, example=json.dumps(example), admin=admin)

@@ -1,6 +1,6 @@
 """Judges what foreign clients publish: each message by the sender that the provider vouches for.
 
-Whoever holds the account's own key counts as a backend and may emit anything. A client that was let in by our token
+A client with the account's own key counts as a backend and may emit anything. A client that was let in by our token
 carries the client id of that token, `TENANT:person:ID` or `TENANT:key:ID`, and may emit there what that person or key
 may emit here. Of a client that nobody vouches for, the channel's `config.inbound` says which types are accepted.
 What a sender may not emit, but may post, is kept as `foreign.message`, under their name.

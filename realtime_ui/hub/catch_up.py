@@ -142,7 +142,7 @@ class CatchUp:
         return look, follow(position, look.head, look.tag)
 
     def _note_diverged(self, key: ChannelKey) -> None:
-        """Count it; in the log, one line stands for all channels of a failover."""
+        """Count it, and log it once for all channels of a failover."""
         metrics.LOG_DIVERGED.inc()
         now = self._clock.monotonic()
         if now - self._diverged_at > SAME_FAILOVER_S:

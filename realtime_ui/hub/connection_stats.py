@@ -257,7 +257,7 @@ class ConnectionStats:
         if self._known and not (kept.lease and remembered):
             # It was silent for so long that another one closed its rows; or the database went back, as a failover
             # makes it, and lacks rows of what was opened or has open ones of what was closed.
-            logger.warning("The database does not have what this worker wrote of its connections; it is written anew")
+            logger.warning("The database lacks rows that this worker wrote of its connections; they are written again")
             await self._repository.close_all(self.worker)
             for entry in self._open.values():
                 entry.written = None

@@ -23,7 +23,7 @@ INTERVAL_S = 1.0
 PATIENCE_S = 2.0
 STOP_S = 1.0
 LATE_S = 5.0
-"""A hub that is behind for longer than this is told of: its tabs are not live."""
+"""After so many seconds behind the log, the hub's tabs are told that messages come late."""
 DELIVERY = "delivery"
 SAME_TROUBLE_MS = 600_000
 NO_ANSWER = "The database does not answer."
@@ -179,7 +179,7 @@ class Health:
             self._note(_sentences(error))
         except Exception:
             if self._database_error != NOT_UNDERSTOOD:
-                logger.exception("The database's answer was not understood")
+                logger.exception("The database check failed unexpectedly")
             self._note(NOT_UNDERSTOOD)
         else:
             self._note("")

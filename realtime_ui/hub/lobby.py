@@ -1,4 +1,4 @@
-"""The lobby: a tenant's channels with their last activity, live, for whoever looks at the list; and their titles.
+"""The lobby: a tenant's channels with their last activity, live, for those who look at the list; and their titles.
 
 While anybody looks, one query a second and audience finds what was active, and one query a second for all tenants
 finds what was renamed, whichever worker it came through. What is kept here does not grow with the number of channels.
@@ -125,7 +125,7 @@ class Lobby:
             except RealtimeError as error:
                 logger.debug("The lobby waits: %s", error)  # health has said why
             except Exception:
-                logger.exception("The lobby failed and goes on")
+                logger.exception("The lobby failed; it goes on")
 
     async def _tell_changes(self, audience: Audience) -> None:
         told = self._lists[audience]

@@ -31,7 +31,7 @@ LIMIT = 300
 GONE_S = 60.0
 """For so long a connection that ended is still shown."""
 HEALTH_RENEWED_S = 5.0
-"""How often whoever looks at the workers is told of them even where nothing changed: what is older is out of date."""
+"""How often the workers' page is updated even where nothing changed, in s: older figures count as out of date."""
 PATIENCE_S = 1.0
 """How long the database is waited for before the others are shown as they last were."""
 HEALTH_ROOM = "monitor/health"

@@ -1,6 +1,6 @@
 """Bounds how deep the packets are nested that a Socket.IO server reads.
 
-A packet beyond the bound is read as the event `too_deep`, with its own id, so that whoever sent it gets an answer;
+A packet beyond the bound is read as the event `too_deep`, with its own id, so that the sender gets an answer;
 its content is never parsed, so nothing that handles it can recurse.
 """
 

@@ -56,7 +56,7 @@ def now_ms() -> int:
 
 
 FINAL_RETRY_MS = 60_000
-"""EventSource cannot be told to stay away: one whose page does not close it comes back this seldom."""
+"""EventSource cannot be told not to reconnect; where the page does not close it, it comes back after this, in ms."""
 
 
 def closing(ending: Ending, detail: str, named: bool, *, after_ms: int | None = None) -> bytes:

@@ -223,7 +223,7 @@ class EventLog:
     async def begin_epoch(self, tenant: uuid.UUID, channel: ChannelName, position: Position) -> bool:
         """Begin a new epoch where the log contradicts a position; False where it does not, or another epoch began.
 
-        Idempotent: whoever else finds the same finds the epoch begun.
+        Idempotent: other workers that notice the same find the epoch already begun.
 
         Args:
             tenant: whose.

@@ -130,4 +130,4 @@ class FieldFolder:
             except RealtimeError as error:
                 logger.debug("The fields' sweep waits: %s", error)
             except Exception:
-                logger.exception("The fields' sweep failed and goes on")
+                logger.exception("The fields' sweep failed; it goes on")

@@ -142,7 +142,7 @@ class GroupWriter:
         """Write a group and answer its callers.
 
         Where it fails for another reason than the database being away, its halves are written each by itself, until
-        whoever is at fault is alone: one poisoned entry among 2,000 callers costs some twenty statements.
+        the caller at fault is alone: one poisoned entry among 2,000 callers costs some twenty statements.
         """
         try:
             with metrics.COMMIT_SECONDS.time():

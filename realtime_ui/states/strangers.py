@@ -52,7 +52,7 @@ class StrangerStates:
             async with asyncio.timeout(END_S):
                 await self._drop_all()
         except TimeoutError:
-            logger.debug("Some strangers' states end with their time")
+            logger.debug("Some strangers' states were not dropped in time and expire by themselves")
 
     async def _keep(self) -> None:
         while True:
@@ -80,7 +80,7 @@ class StrangerStates:
         return namespace._token_manager
 
     def _is_busy(self, token: str, *, cancel: bool) -> bool:
-        """Whether a handler of this token runs or waits, which would make the state anew."""
+        """Whether a handler of this token runs or waits; it would create the state again."""
         processor: Any = self._app.event_processor
         # Reflex puts the token into the name of each handler's task.
         tasks = [task for task in processor._tasks.values() if f"|{token}|" in task.get_name()]

@@ -87,7 +87,7 @@ class TabNamespace(ClientNamespace, EventNamespace):
             self._strangers[sid] = self.sid_to_token.get(sid, own)  # a duplicate has yet another one
 
     def fresh_token(self, sid: str) -> str:
-        """A new token for whoever a socket is."""
+        """A new token for the owner of a socket."""
         return self._tokens.make(self._owners.get(sid, STRANGER))
 
     async def on_event(self, sid: str, data: Any) -> None:

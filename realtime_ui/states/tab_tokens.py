@@ -1,4 +1,4 @@
-"""Client tokens that only the principal can use whom they were made for.
+"""Client tokens that only the principal can use for whom they were made.
 
 Reflex lets a tab choose its token, and hands the state under it to whoever shows it. Tokens stand in sockets'
 addresses, so they end up in proxies' logs; with one, anybody could take over a tab that had closed. Here the server
