@@ -7,7 +7,6 @@ import socket
 import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from types import TracebackType
 
 from socketio import AsyncServer
@@ -15,10 +14,8 @@ from socketio import AsyncServer
 from realtime_ui.access.gate import Gate
 from realtime_ui.access.limits import RateLimiter
 from realtime_ui.access.revocations import Revocations
-from realtime_ui.core import metrics
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import RealtimeError
-from realtime_ui.core.logs import report_suppressed
 from realtime_ui.core.messages import Json
 from realtime_ui.core.principals import Person
 from realtime_ui.events.bridge import Bridge
@@ -38,7 +35,8 @@ from realtime_ui.hub.packets import bound_packets
 from realtime_ui.hub.posts import Posts
 from realtime_ui.hub.presence import Presence
 from realtime_ui.hub.presence_feed import PresenceSinkFactory
-from realtime_ui.hub.samples import Samples, dropped, refused
+from realtime_ui.hub.report import WorkerReport
+from realtime_ui.hub.samples import Samples
 from realtime_ui.hub.streams import StreamLimits, Streams
 from realtime_ui.hub.subscriptions import SinkFactory
 from realtime_ui.persistence.access_changes import AccessChangeRepository
@@ -48,7 +46,7 @@ from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.field_folder import FieldFolder
 from realtime_ui.persistence.fields import FieldRepository
-from realtime_ui.persistence.health_samples import HealthSampleRepository, WorkerSample
+from realtime_ui.persistence.health_samples import HealthSampleRepository
 from realtime_ui.persistence.heartbeat_config import HeartbeatConfigRepository
 from realtime_ui.persistence.leases import Lease
 from realtime_ui.persistence.people import PeopleRepository
@@ -62,7 +60,6 @@ logger = logging.getLogger(__name__)
 
 CONNECT_PATIENCE_S = 1.0
 """How long the start waits for the provider; then feeds begin from the log alone."""
-GAUGES_S = 2.0
 KEYS_PER_S, KEY_BURST = 1 / 60, 10
 """How often one admin may make an API key."""
 POST_BURST_S = 12
@@ -198,6 +195,7 @@ class Runtime:
             AccessChangeRepository(self.database), self.gate, (self.feed.recheck, self.streams.recheck), clock
         )
         self.health = Health(DatabaseCheck(self.database), self.provider, self.hub, self.feed, clock)
+        self.report = WorkerReport(self.health, self.feed.heartbeats, self.streams, self.stats, clock)
 
     async def __aenter__(self) -> "Runtime":
         """Start everything, the lowest first."""
@@ -228,7 +226,7 @@ class Runtime:
         enter(self._foreign.stop)
         await self._inbound.start()
         enter(self._inbound.stop)
-        await self.stats.start(self.state)
+        await self.stats.start(self.report.state)
         enter(self.stats.stop)
         install_direct_writes(self._server)
         bound_packets(self._server)
@@ -243,12 +241,12 @@ class Runtime:
         enter(self._revocations.stop)
         await self.health.start()
         enter(self.health.stop)
-        await self.feed.monitor.start(self.state)
+        await self.feed.monitor.start(self.report.state)
         enter(self.feed.monitor.stop)
-        await self._samples.start(self._look)
+        await self._samples.start(self.report.sample)
         enter(self._samples.stop)
-        gauges = asyncio.create_task(self._keep_gauges(), name="gauges")
-        self._stack.callback(gauges.cancel)
+        await self.report.start()
+        enter(self.report.stop)
         _running.append(self)
         self._stack.callback(_running.remove, self)
         return self
@@ -270,50 +268,6 @@ class Runtime:
     async def person_of_socket(self, sid: str) -> Person | None:
         """Who is behind a Reflex event socket of this worker, or None."""
         return await self.gate.by_token(token_of_socket(self._server.get_environ(sid, EVENT_NAMESPACE)))
-
-    def state(self) -> dict[str, Json]:
-        """How this worker stands, as it tells the others and the admins."""
-        now = self.health.snapshot()
-        return {
-            **asdict(self._look()),
-            "database_up": now.database_up,
-            "provider": now.provider,
-            "provider_status": now.provider_status.value,
-            "provider_error": now.provider_error,
-            "provider_trouble": now.provider_trouble and asdict(now.provider_trouble),
-            "subscriptions": now.subscriptions,
-        }
-
-    def set_gauges(self) -> None:
-        """Have the metrics show how this worker stands now."""
-        now = self.health.snapshot()
-        metrics.SOCKETS.set(now.sockets)
-        metrics.STREAMS.set(len(self.streams))
-        metrics.CONNECTIONS_STALE.set(self.feed.heartbeats.stale)
-        metrics.SUBSCRIPTIONS.set(now.subscriptions)
-        metrics.TASKS.set(len(asyncio.all_tasks()))
-        metrics.HUB_LAG_SECONDS.set(now.hub_lag_s)
-        metrics.DATABASE_UP.set(now.database_up)
-        metrics.PROVIDER_UP.set("provider" not in now.degraded)
-
-    async def _keep_gauges(self) -> None:
-        """Set them all the time, since another worker may be asked for them; and tell what the log left out."""
-        while True:
-            self.set_gauges()
-            report_suppressed()
-            await self._clock.sleep(GAUGES_S)
-
-    def _look(self) -> WorkerSample:
-        """How this worker stands, in the numbers that a sample has."""
-        now = self.health.snapshot()
-        return WorkerSample(
-            sockets=now.sockets,
-            streams=self.stats.connections("sse"),
-            stale=self.feed.heartbeats.stale,
-            hub_lag_ms=round(now.hub_lag_s * 1000),
-            refused=refused(),
-            dropped=dropped(),
-        )
 
     def _send_presence(self, room: str, data: Json) -> int:
         if data is None:

@@ -81,5 +81,5 @@ async def ready() -> JSONResponse:
 async def read_metrics(caller: Caller) -> Response:
     """What the workers of this machine count, of all tenants together; for an API key with the scope `metrics`."""
     require(caller, Action.METRICS, None)
-    current().set_gauges()
+    current().report.set_gauges()
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -30,7 +30,7 @@ async def trouble(runtime: Runtime, words: str, caplog: pytest.LogCaptureFixture
     """The trouble that the admins are shown, once it holds some words; it stands in the log once."""
 
     def shown() -> str:
-        told = runtime.state()["provider_trouble"]
+        told = runtime.report.state()["provider_trouble"]
         return told["text"] if told else ""
 
     await until(lambda: words in shown())
@@ -81,7 +81,7 @@ async def test_ably_expired_token(on_ably: tuple[Stage, AblyServer], caplog: pyt
     server.expire_tokens()
     await trouble(stage.runtime, "40142", caplog)
     await emit(stage, 3)
-    await until(lambda: stage.runtime.provider.is_connected and not stage.runtime.state()["provider_error"])
+    await until(lambda: stage.runtime.provider.is_connected and not stage.runtime.report.state()["provider_error"])
     assert len(server.access.tokens) > before
 
 
