@@ -1,4 +1,4 @@
-"""Runs the migrations: plain Alembic over the tables of `realtime_ui.persistence.tables`.
+"""Runs the migrations: plain Alembic over the tables of `realtime_ui.persistence.tables` and `tables_accounts`.
 
 The address comes from the caller's config (`sqlalchemy.url`) or, on the command line, from DATABASE_URL.
 """
@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlmodel import SQLModel
 
 from alembic import context
-from realtime_ui.persistence import tables  # noqa: F401  (registers the tables)
+from realtime_ui.persistence import tables, tables_accounts  # noqa: F401  (register the tables)
 from realtime_ui.persistence.database import writable_session
 from realtime_ui.settings import load_settings
 

@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 CHANNEL_TYPES = "channel_type IN ('project', 'session', 'organization', 'user', 'system')"
 
 
-def _time(*, default: bool = False, nullable: bool = True) -> Any:
+def time_column(*, default: bool = False, nullable: bool = True) -> Any:
     """A TIMESTAMPTZ column, with DEFAULT now() where asked."""
     column = Column(DateTime(timezone=True), nullable=nullable, server_default=text("now()") if default else None)
     return Field(default=None, sa_column=column)
@@ -47,9 +47,9 @@ class RealtimeChannel(SQLModel, table=True):
         default=None, sa_column=Column(JSONB, nullable=True, server_default=text("'{}'::jsonb"))
     )
     is_active: bool | None = Field(default=True, nullable=True, sa_column_kwargs={"server_default": text("true")})
-    last_activity_at: datetime | None = _time()
-    created_at: datetime | None = _time()
-    updated_at: datetime | None = _time()
+    last_activity_at: datetime | None = time_column()
+    created_at: datetime | None = time_column()
+    updated_at: datetime | None = time_column()
     title: str | None = Field(default=None, sa_type=Text)
 
 
@@ -74,7 +74,7 @@ class RealtimeChannelSearch(SQLModel, table=True):
     channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
     tenant_id: uuid.UUID
     words: Any = Field(sa_column=Column(TSVECTOR, nullable=False))
-    renamed_at: datetime | None = _time()
+    renamed_at: datetime | None = time_column()
 
 
 class RealtimeEvent(SQLModel, table=True):
@@ -92,7 +92,7 @@ class RealtimeEvent(SQLModel, table=True):
     channel_id: uuid.UUID | None = Field(default=None, foreign_key="realtime_channels.id")
     event_type: str = Field(sa_type=Text)
     event_data: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
-    published_at: datetime | None = _time(default=True)
+    published_at: datetime | None = time_column(default=True)
     seq: int | None = Field(default=None, sa_type=BigInteger)
     event_id: str | None = Field(default=None, sa_type=Text)
     emitted_by: str | None = Field(default=None, sa_type=Text)
@@ -126,14 +126,14 @@ class RealtimeConnectionStat(SQLModel, table=True):
     channel_id: uuid.UUID | None = Field(default=None, foreign_key="realtime_channels.id")
     connection_id: str = Field(sa_type=Text)
     client_info: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
-    connected_at: datetime | None = _time(default=True)
-    disconnected_at: datetime | None = _time()
-    last_heartbeat_at: datetime | None = _time()
+    connected_at: datetime | None = time_column(default=True)
+    disconnected_at: datetime | None = time_column()
+    last_heartbeat_at: datetime | None = time_column()
     message_count: int | None = Field(default=0, nullable=True, sa_column_kwargs={"server_default": text("0")})
-    created_at: datetime | None = _time(default=True)
+    created_at: datetime | None = time_column(default=True)
     channel_name: str | None = Field(default=None, sa_type=Text)
     worker: str | None = Field(default=None, sa_type=Text)
-    opened_at: datetime | None = _time()
+    opened_at: datetime | None = time_column()
     counted_before: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     latencies_ms: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False, server_default=text("'{}'")))
     closing: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
@@ -154,8 +154,8 @@ class RealtimeHeartbeatConfig(SQLModel, table=True):
         default=30000, nullable=True, sa_column_kwargs={"server_default": text("30000")}
     )
     timeout_ms: int | None = Field(default=90000, nullable=True, sa_column_kwargs={"server_default": text("90000")})
-    created_at: datetime | None = _time()
-    updated_at: datetime | None = _time()
+    created_at: datetime | None = time_column()
+    updated_at: datetime | None = time_column()
 
 
 class RealtimeWorker(SQLModel, table=True):
@@ -164,8 +164,8 @@ class RealtimeWorker(SQLModel, table=True):
     __tablename__ = "realtime_workers"
 
     id: str = Field(primary_key=True, sa_type=Text)
-    started_at: datetime = _time(nullable=False)
-    seen_at: datetime = _time(nullable=False)
+    started_at: datetime = time_column(nullable=False)
+    seen_at: datetime = time_column(nullable=False)
     state: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
@@ -258,83 +258,6 @@ class RealtimeTenantChannels(SQLModel, table=True):
 
     tenant_id: uuid.UUID = Field(primary_key=True)
     channels: int = Field(sa_type=BigInteger)
-
-
-class Tenant(SQLModel, table=True):
-    """Whose people, keys and channels belong together."""
-
-    __tablename__ = "tenants"
-
-    id: uuid.UUID = Field(primary_key=True)
-    name: str = Field(sa_type=Text)
-    created_at: datetime | None = _time(default=True, nullable=False)
-
-
-class PersonRow(SQLModel, table=True):
-    """Somebody who can sign in."""
-
-    __tablename__ = "people"
-    __table_args__ = (UniqueConstraint("email", name="people_email_key"),)
-
-    id: uuid.UUID = Field(primary_key=True)
-    email: str = Field(sa_type=Text)
-    name: str = Field(sa_type=Text)
-    password_hash: str = Field(sa_type=Text)
-    created_at: datetime | None = _time(default=True, nullable=False)
-
-
-class Membership(SQLModel, table=True):
-    """What a person is in a tenant."""
-
-    __tablename__ = "memberships"
-    __table_args__ = (CheckConstraint("role IN ('member', 'admin')", name="memberships_role_check"),)
-
-    tenant_id: uuid.UUID = Field(primary_key=True, foreign_key="tenants.id")
-    person_id: uuid.UUID = Field(primary_key=True, foreign_key="people.id", index=True)
-    role: str = Field(sa_type=Text)
-    created_at: datetime | None = _time(default=True, nullable=False)
-
-
-class SignInSession(SQLModel, table=True):
-    """A browser that is signed in; the cookie's token is kept as a SHA-256 only."""
-
-    __tablename__ = "sign_in_sessions"
-    __table_args__ = (UniqueConstraint("token_hash", name="sign_in_sessions_token_hash_key"),)
-
-    id: uuid.UUID = Field(primary_key=True)
-    person_id: uuid.UUID = Field(foreign_key="people.id", index=True)
-    tenant_id: uuid.UUID = Field(foreign_key="tenants.id")
-    token_hash: str = Field(sa_type=Text)
-    created_at: datetime | None = _time(default=True, nullable=False)
-    expires_at: datetime | None = _time(nullable=False)
-
-
-class ApiKeyRow(SQLModel, table=True):
-    """A program's key; its secret is kept as a SHA-256 only."""
-
-    __tablename__ = "api_keys"
-    __table_args__ = (UniqueConstraint("secret_hash", name="api_keys_secret_hash_key"),)
-
-    id: uuid.UUID = Field(primary_key=True)
-    tenant_id: uuid.UUID = Field(foreign_key="tenants.id", index=True)
-    name: str = Field(sa_type=Text)
-    secret_hash: str = Field(sa_type=Text)
-    scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
-    created_at: datetime | None = _time(default=True, nullable=False)
-    revoked_at: datetime | None = _time()
-
-
-class RealtimeAccessChange(SQLModel, table=True):
-    """A person, session or key whose access changed; written by triggers, read by every worker."""
-
-    __tablename__ = "realtime_access_changes"
-    __table_args__ = (Index("idx_realtime_access_changes_changed_at", "changed_at"),)
-
-    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=True))
-    subject: uuid.UUID
-    changed_at: datetime = Field(
-        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()"))
-    )
 
 
 class RealtimeLease(SQLModel, table=True):
