@@ -19,6 +19,7 @@ for _imported in (  # by those above and below
     "api.js",
     "backoff.js",
     "drafts.js",
+    "feed.js",
     "identity.js",
     "lateness.js",
     "outbox_queue.js",
