@@ -17,9 +17,12 @@ PAGE = 100
 FOUND = 50
 CHANGED = 200
 RENAMED = 1_000
-CANDIDATES = 500
-"""How many channels that match are ranked at most; where more do, the newest are among them."""
+CANDIDATES = 200
+"""How many channels of a type that match are ranked at most, besides those among the newest."""
 LOOK_THROUGH = 500
+"""How many of the newest channels are looked through."""
+WORDS = 10
+"""So many words of a query count, the longest ones: each is another look into the index."""
 
 # The moment by which a list is ordered, as the index idx_realtime_channels_listed has it.
 _MOMENT = "coalesce(c.last_activity_at, c.created_at)"
@@ -48,53 +51,61 @@ _NEXT_PAGE = text(
 )
 _CHANGED = text(_LISTED.format(condition=f"{_MOMENT} >= now() - make_interval(secs => :within)"))
 # Two ways to candidates: among the newest channels, which finds words that many have, and over the index, which finds
-# rare ones. Each is bounded, so a word that all channels have costs no more than one that few have.
+# rare ones. Each is bounded, so a word that all channels have costs no more than one that few have. OFFSET 0 makes a
+# subquery one probe for each row, whatever the planner expects of the numbers of rows.
 _SEARCH = text(f"""
-    WITH given AS (
-        SELECT quote_literal('=' || cast(:tenant AS uuid)) AS tenant, w.word
-        FROM unnest(realtime_words(:query)) AS w (word)
+    WITH given AS (  -- a word with which another one begins asks for nothing more
+        SELECT w.word FROM (SELECT DISTINCT u.word FROM unnest(realtime_words(:query)) AS u (word)) w
+        WHERE NOT EXISTS (
+            SELECT 1 FROM unnest(realtime_words(:query)) AS o (word)
+            WHERE o.word <> w.word AND starts_with(o.word, w.word))
+        ORDER BY length(w.word) DESC, w.word LIMIT :words
     ), wish AS (
-        SELECT cast(min(tenant) || string_agg(' & ' || quote_literal(word) || ':*', '') AS tsquery) AS prefixes,
-               cast(min(tenant) || string_agg(' & ' || quote_literal(word), '') AS tsquery) AS whole
-        FROM given
+        SELECT k.type, cast(string_agg(quote_literal(k.mark || g.word) || ':*', ' & ') AS tsquery) AS prefixes,
+               cast(string_agg(quote_literal(k.mark || g.word), ' & ') AS tsquery) AS whole
+        FROM (SELECT t.type, realtime_word_mark(:tenant, t.type) AS mark
+              FROM unnest(cast(:types AS text[])) AS t (type)) k
+        CROSS JOIN given g
+        GROUP BY k.type
     ), newest AS (
         SELECT l.id FROM (
-            SELECT n.id FROM unnest(cast(:types AS text[])) AS k (type)
+            SELECT n.id, k.prefixes FROM wish k
             CROSS JOIN LATERAL (
                 SELECT c.id, {_MOMENT} AS moment FROM realtime_channels c
                 WHERE c.tenant_id = :tenant AND c.channel_type = k.type AND c.is_active AND {_MOMENT} IS NOT NULL
                 ORDER BY {_MOMENT} DESC, c.channel_name DESC LIMIT :look_through) n
             ORDER BY n.moment DESC LIMIT :look_through) l
-        CROSS JOIN LATERAL (  -- one probe each, and not over the index of words: so OFFSET
-            SELECT s.words FROM realtime_channel_search s WHERE s.channel_id = l.id OFFSET 0) s
-        WHERE s.words @@ (SELECT prefixes FROM wish)
+        CROSS JOIN LATERAL (SELECT s.words FROM realtime_channel_search s WHERE s.channel_id = l.id OFFSET 0) s
+        WHERE s.words @@ l.prefixes
     ), indexed AS (
-        SELECT s.channel_id AS id FROM realtime_channel_search s
-        JOIN realtime_channels c ON c.id = s.channel_id
-        WHERE s.words @@ (SELECT prefixes FROM wish) AND s.tenant_id = :tenant
-          AND c.channel_type = ANY(cast(:types AS text[])) AND c.is_active
-        LIMIT :candidates
+        SELECT i.id FROM wish k CROSS JOIN LATERAL (
+            SELECT s.channel_id AS id FROM realtime_channel_search s
+            WHERE s.words @@ k.prefixes AND s.tenant_id = :tenant LIMIT :candidates) i
     ), named AS (
         SELECT c.id FROM unnest(cast(:types AS text[])) AS k (type)
         JOIN realtime_channels c ON c.tenant_id = :tenant AND c.channel_name = k.type || ':' || :query
-        WHERE c.is_active
     )
     SELECT {_SUMMARY}, coalesce(h.last_seq, 0) AS last_seq
     FROM (SELECT id FROM newest UNION SELECT id FROM indexed UNION SELECT id FROM named) found
-    JOIN realtime_channels c ON c.id = found.id
-    JOIN realtime_channel_search s ON s.channel_id = c.id
-    LEFT JOIN realtime_channel_heads h ON h.channel_id = c.id
+    CROSS JOIN LATERAL (SELECT * FROM realtime_channels c WHERE c.id = found.id OFFSET 0) c
+    JOIN wish ON wish.type = c.channel_type
+    CROSS JOIN LATERAL (SELECT s.words FROM realtime_channel_search s WHERE s.channel_id = c.id OFFSET 0) s
+    LEFT JOIN LATERAL (
+        SELECT h.last_seq FROM realtime_channel_heads h WHERE h.channel_id = c.id OFFSET 0) h ON true
     CROSS JOIN LATERAL (
         SELECT lower(substr(c.channel_name, strpos(c.channel_name, ':') + 1)) AS id,
                lower(coalesce(c.title, '')) AS title, lower(:query) AS query) t
+    WHERE c.is_active
     ORDER BY (t.id = t.query OR t.title = t.query) DESC,
              (starts_with(t.title, t.query) OR starts_with(t.id, t.query)) DESC,
-             (s.words @@ (SELECT whole FROM wish)) DESC, {_MOMENT} DESC, c.channel_name DESC
+             (s.words @@ wish.whole) DESC, {_MOMENT} DESC, c.channel_name DESC
     LIMIT :limit
 """)
-# The plan depends on how many channels the tenant has; one for all tenants, as PostgreSQL makes it after some calls
-# of a prepared statement, would scan them all.
-_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
+# The planner does not know how many rows have a word, nor, in a plan for all tenants, how many channels one has: it
+# might scan them all.
+_INDEX_PLAN = text("""
+    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)
+""")
 _TITLES = text("""
     SELECT channel_name, title FROM realtime_channels
     WHERE tenant_id = :tenant AND channel_name = ANY(cast(:names AS text[]))
@@ -192,10 +203,10 @@ class ChannelRepository:
         Returns:
             at most `FOUND`, and whether there are more.
         """
-        bounds = {"limit": FOUND + 1, "candidates": CANDIDATES, "look_through": LOOK_THROUGH}
+        bounds = {"limit": FOUND + 1, "candidates": CANDIDATES, "look_through": LOOK_THROUGH, "words": WORDS}
         values = {"tenant": tenant, "types": [kind.value for kind in types], "query": query, **bounds}
         async with self._database.transaction() as connection:
-            await connection.execute(_CUSTOM_PLAN)
+            await connection.execute(_INDEX_PLAN)
             found = [_summary(row) for row in await connection.execute(_SEARCH, values)]
         return found[:FOUND], len(found) > FOUND
 

@@ -263,3 +263,23 @@ async def test_a_wrong_wish_is_answered_with_a_problem(app: App, event: str, wis
     async with open_tab(app.url, app.cookie("max@northwind.test")) as tab:
         answer = await tab.call(event, wish)
         assert (answer["ok"], answer["error"]["field"]) == (False, field)
+
+
+async def test_a_query_of_very_many_words_counts_its_longest_ones(
+    database: Database, channels: ChannelRepository
+) -> None:
+    """A repeated word, or one with which another begins, asks for nothing more."""
+    await add(database, ("project:1", "Harbour bridge"), ("project:2", "Harbour"))
+    assert await found(channels, "h ha har harbour harbour b br bri bridge") == ["project:1"]
+    assert await found(channels, " ".join(["bridge", *"abcdefghijklm"])) == []
+    assert await found(channels, " ".join(f"word{n}" for n in range(25))) == []
+
+
+async def test_a_search_reads_no_words_of_other_tenants_and_types(
+    database: Database, channels: ChannelRepository
+) -> None:
+    """Its candidates are found, however many channels have the word that somebody may not list."""
+    await add(database, *((f"user:u{n}", f"Plan {n}") for n in range(2 * CANDIDATES)))
+    await add(database, *((f"project:o{n}", f"Plan {n}") for n in range(2 * CANDIDATES)), tenant=OTHER)
+    await add(database, *((f"project:p{n}", "Other") for n in range(LOOK_THROUGH)), ("project:mine", "Plan"))
+    assert await found(channels, "pla", [ChannelType.PROJECT]) == ["project:mine"]
