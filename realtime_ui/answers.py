@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-RETRY_STATUSES = {429, 502, 503, 504}
+RETRY_STATUSES = {408, 429, 502, 503, 504}
 
 
 class EmitError(Exception):

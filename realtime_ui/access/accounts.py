@@ -60,7 +60,7 @@ class Accounts:
                 remedy="Use `users role` or `users passwd` to change them, or `users remove` first.",
             )
         if not new_tenant:
-            identity = await self.tenant(tenant)
+            place: uuid.UUID | str = await self.tenant(tenant)
         elif any(each.name == tenant for each in await self._repository.tenants()):
             raise Conflict(
                 f"There is an organization {tenant!r} already; nothing was changed.",
@@ -68,8 +68,8 @@ class Accounts:
                 remedy="Use --tenant to add somebody to it.",
             )
         else:
-            identity = await self._repository.add_tenant(tenant)
-        return await self._repository.add_person(identity, email, name, await hash_password(password), role)
+            place = tenant
+        return await self._repository.add_person(place, email, name, await hash_password(password), role)
 
     async def set_role(self, email: str, role: Role, *, tenant: str = "") -> PersonEntry:
         """Change what somebody is in their tenant; returns the entry as it was.

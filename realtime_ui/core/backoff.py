@@ -3,6 +3,11 @@
 import random
 
 
+def spread(wait_s: float) -> float:
+    """A wait in s, shortened at random by up to a half, so that not all who wait end it at once."""
+    return wait_s * random.uniform(0.5, 1)
+
+
 class Backoff:
     """Waits that double from `first_s` to `longest_s`, each shortened at random by up to a half.
 
@@ -17,7 +22,7 @@ class Backoff:
 
     def next(self) -> float:
         """How long to wait now, in s."""
-        wait_s = self._next_s * random.uniform(0.5, 1)
+        wait_s = spread(self._next_s)
         self._next_s = min(self._next_s * 2, self._longest_s)
         return wait_s
 

@@ -119,7 +119,7 @@ class EventBus:
 
         Raises:
             NotAllowed: they may not, on one of the channels; nothing was stored.
-            RateLimited: a person had too many events stored lately (`POST_RATE_PER_PERSON`); nothing was stored.
+            RateLimited: a person emitted too many events lately (`POST_RATE_PER_PERSON`); nothing was stored.
             InvalidEvent, Conflict, DatabaseUnavailable: as `emit`.
         """
         with metrics.failed_emits_counted(1):
@@ -144,7 +144,9 @@ class EventBus:
                 for channel in routing.channels:
                     require_emit(principal, channel, event.tenant, postable=chosen_by_app or routing.postable)
             if isinstance(principal, Person):
-                self._post_limit.spend(principal.label, sum(routing.durable for _, routing in routed))
+                # What the app's code only shows, such as a cursor, it may show as often as it wants.
+                counted = sum(routing.durable or not chosen_by_app for _, routing in routed)
+                self._post_limit.spend(principal.label, counted)
         return await self._emit(routed)
 
     def _resolve(self, events: Sequence[Event]) -> list[tuple[Event, Routing]]:

@@ -145,17 +145,23 @@ class AccountRepository:
             rows = (await connection.execute(_SESSIONS, {"email": email})).all()
         return [SessionEntry(row.id, row.email, row.tenant_name, row.created_at, row.expires_at) for row in rows]
 
-    async def add_tenant(self, name: str) -> uuid.UUID:
-        """Store a tenant; returns its id."""
-        tenant = uuid.uuid4()
-        async with self._database.single() as connection:
-            await connection.execute(_ADD_TENANT, {"id": tenant, "name": name})
-        return tenant
+    async def add_person(
+        self, tenant: uuid.UUID | str, email: str, name: str, password_hash: str, role: Role
+    ) -> uuid.UUID:
+        """Store a person who is new, as a member of a tenant; returns their id.
 
-    async def add_person(self, tenant: uuid.UUID, email: str, name: str, password_hash: str, role: Role) -> uuid.UUID:
-        """Store a person who is new, as a member of a tenant; returns their id."""
+        Args:
+            tenant: the tenant's id, or the name of a new one, which is stored in the same transaction.
+            email: the person's address.
+            name: the person's name.
+            password_hash: of their password.
+            role: what they are in the tenant.
+        """
         person = uuid.uuid4()
         async with self._database.transaction() as connection:
+            if isinstance(tenant, str):
+                name_of_new, tenant = tenant, uuid.uuid4()
+                await connection.execute(_ADD_TENANT, {"id": tenant, "name": name_of_new})
             await connection.execute(_ADD_PERSON, {"id": person, "email": email, "name": name, "hash": password_hash})
             await connection.execute(_JOIN, {"tenant": tenant, "person": person, "role": role.value})
         return person

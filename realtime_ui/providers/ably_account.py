@@ -29,7 +29,7 @@ class Timings:
     answer: float = 4.0
     """Ably has that long to answer."""
     retry: float = 1.0
-    """Between two tries to reach it."""
+    """Before the first new try to reach it; the waits double, up to five times this."""
     refused: float = 30.0
     """Between two tries of what it refused."""
     ping: float = 10.0

@@ -15,6 +15,7 @@ from ably.transport.websockettransport import WebSocketTransport
 from ably.types.connectionstate import ConnectionState, ConnectionStateChange
 from websockets.protocol import State
 
+from realtime_ui.core.backoff import Backoff, spread
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import ProviderRefused, ProviderUnavailable, RealtimeError
 from realtime_ui.core.status import ConnectionStatus
@@ -61,6 +62,7 @@ class Link:
         self._broken = asyncio.Event()
         self._settled = asyncio.Event()
         self._token_errors = 0
+        self._backoff = Backoff(timings.retry, 5 * timings.retry)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -106,7 +108,7 @@ class Link:
             except Exception as error:  # whatever it is, it shows, and the next client may be luckier
                 self._become(ConnectionStatus.DISCONNECTED, translate(error, "Connecting"))
             refused = isinstance(self.error, ProviderRefused)
-            await self._clock.sleep(self._timings.refused if refused else self._timings.retry)
+            await self._clock.sleep(spread(self._timings.refused) if refused else self._backoff.next())
 
     async def _live_once(self) -> None:
         self._broken.clear()
@@ -141,6 +143,7 @@ class Link:
         status = _STATUS[change.current]
         if status is ConnectionStatus.CONNECTED:
             self._token_errors = 0
+            self._backoff.reset()
             self.was_connected = True
             self._become(status, None)
             return

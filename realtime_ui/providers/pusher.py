@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 
+from realtime_ui.core.backoff import spread
 from realtime_ui.core.clock import Clock, SystemClock
 from realtime_ui.core.errors import (
     InvalidRequest,
@@ -172,7 +173,7 @@ class PusherProvider(RealtimeProvider):
             self._become(ConnectionStatus.FAILED if refused else ConnectionStatus.DISCONNECTED, error)
             self._settled.set()
             later = max(getattr(error, "retry_after_s", 0.0), pause * random.uniform(0.75, 1.25))
-            await self._clock.sleep(REFUSED_S if refused else later)
+            await self._clock.sleep(spread(REFUSED_S) if refused else later)
             pause = min(pause * 2, BACKOFF_MAX_S)
 
     def _connected(self) -> None:

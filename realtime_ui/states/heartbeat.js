@@ -23,7 +23,7 @@ class Pulse {
   async beat({ type, timeout, timestamp }) {
     this.since = Date.now();
     this.timeout = timeout;
-    this.tick({ last_beat: this.since });
+    this.tick({ last_beat: timestamp });
     const begun = performance.now();
     try {
       await ask("beat", { type, timestamp });

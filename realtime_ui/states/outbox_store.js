@@ -35,9 +35,9 @@ export class MemoryStore {
     return this.entries.get(id);
   }
 
-  /** Add an entry; throws the problem where the person's bounds are reached. */
+  /** Add an entry; throws the problem where the person's bounds are reached. A refused one is shown in any case. */
   async add(entry) {
-    const problem = full(await this.all(entry.owner), entry);
+    const problem = entry.refused ? null : full(await this.all(entry.owner), entry);
     if (problem) throw problem;
     this.entries.set(entry.id, entry);
   }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from realtime_ui.access.limits import RateLimiter
-from realtime_ui.core.channels import ChannelName
+from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.errors import (
     Conflict,
     InvalidEvent,
@@ -19,7 +19,7 @@ from realtime_ui.core.errors import (
 )
 from realtime_ui.core.principals import Person, Role
 from realtime_ui.events.bus import EventBus
-from realtime_ui.events.routes import Routes
+from realtime_ui.events.routes import Route, Routes
 from realtime_ui.hub.posts import MAX_POST_BYTES, Posts
 from realtime_ui.runtime import Runtime
 from tests.app import App
@@ -133,7 +133,7 @@ async def test_the_longest_message_fits(posts: Posts, runtime: Runtime) -> None:
 
 
 async def test_a_person_may_post_only_so_often(runtime: Runtime) -> None:
-    """By whatever way; others are not held up, ephemeral events do not count, and later it works again."""
+    """By whatever way; others are not held up, what the app's code only shows does not count, and it passes."""
     clock = ManualClock()
     bus = EventBus(Routes(), runtime.log, runtime.bridge, RateLimiter(1, 3, clock))
     posts = Posts(bus, Routes())
@@ -148,6 +148,18 @@ async def test_a_person_may_post_only_so_often(runtime: Runtime) -> None:
     await posts.post(ADA, message())
     await clock.advance(1)
     await posts.post(MAX, message())
+    await bus.stop()
+
+
+async def test_ephemeral_events_of_a_page_count_too(runtime: Runtime) -> None:
+    """They reach as many screens as others."""
+    routes = Routes([Route("cursor.", ChannelType.SESSION, "sessionId", durable=False, posts=("cursor.moved",))])
+    bus = EventBus(routes, runtime.log, runtime.bridge, RateLimiter(1, 3, ManualClock()))
+    posts = Posts(bus, routes)
+    for _ in range(3):
+        await posts.post(MAX, message(type="cursor.moved"))
+    with pytest.raises(RateLimited):
+        await posts.post(MAX, message(type="cursor.moved"))
     await bus.stop()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 from socketio import AsyncServer
+from sqlalchemy.exc import IntegrityError
 
 from realtime_ui.access.accounts import Accounts
 from realtime_ui.access.revocations import INTERVAL_S, WINDOW_S, Revocations
@@ -226,6 +227,15 @@ async def test_nothing_that_exists_is_changed_silently(accounts: Accounts) -> No
     with pytest.raises(NotFound):
         await accounts.add_person("Nortwhind", MAX, "Max", PASSWORD, Role.MEMBER)
     assert await repository.people() == before
+    assert [each.name for each in await repository.tenants()] == ["Northwind"]
+
+
+async def test_a_tenant_comes_with_its_first_person_or_not_at_all(accounts: Accounts) -> None:
+    """Where the person cannot be stored, such as for two at the same time, no empty tenant stays."""
+    repository = accounts._repository
+    await accounts.add_person("Northwind", ADA, "Ada", PASSWORD, Role.ADMIN, new_tenant=True)
+    with pytest.raises(IntegrityError):
+        await repository.add_person("Contoso", ADA, "Ada", "hash", Role.ADMIN)
     assert [each.name for each in await repository.tenants()] == ["Northwind"]
 
 

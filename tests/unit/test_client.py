@@ -207,7 +207,7 @@ async def test_a_sign_in_page_in_front_of_the_server_is_told_at_once(status: int
             await anext(aiter(emitter.stream("project:x")))
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 async def test_a_wait_beyond_the_patience_is_not_begun(status: int) -> None:
     """The caller is told how long it would have been."""
     refusal = httpx.Response(status, json={"detail": "busy"}, headers={"Retry-After": "3600"})

@@ -259,9 +259,10 @@ test("bounds are said at once, and nothing that was typed is cut or lost", async
   await expect(say(ada, "no channel", "")).rejects.toMatchObject({ retryable: false });
   for (let n = 0; n < MAX_ENTRIES; n += 1) await say(ada, "x");
   await expect(say(ada, "x")).rejects.toMatchObject({ detail: expect.stringContaining("no more fit") });
-  await ada.outbox.post("session:s", "session.message", { text: "from a handler" });
+  for (let n = 0; n <= MAX_ENTRIES; n += 1) await ada.outbox.post("session:s", "session.message", { text: `handler ${n}` });
+  expect(ada.outbox.pending()).toHaveLength(2 * MAX_ENTRIES + 1);
   expect(ada.outbox.pending().at(-1)).toMatchObject({
-    payload: { text: "from a handler" },
+    payload: { text: `handler ${MAX_ENTRIES}` },
     refused: { words: expect.stringContaining("no more fit") },
   });
 });
