@@ -6,6 +6,7 @@ from enum import Enum
 from types import TracebackType
 
 HEAD_END = b"\r\n\r\n"
+HTML = b"text/html"
 PAGE = b"<!doctype html><title>Sign in</title><form>Please sign in</form>"
 
 
@@ -20,6 +21,8 @@ class Mode(Enum):
     """Sends it to a sign-in page of another origin."""
     UNAUTHORIZED = "unauthorized"
     """Answers 401 with a page."""
+    ANOTHER_SERVER = "another server"
+    """Answers with another server's JSON, status 200."""
     NO_UPGRADE = "no upgrade"
     """Refuses WebSockets with 403, passes on the rest."""
     STRIP_UPGRADE = "strip upgrade"
@@ -29,9 +32,10 @@ class Mode(Enum):
 
 
 ANSWERS = {
-    Mode.PAGE: (b"200 OK", PAGE),
-    Mode.REDIRECT: (b"302 Found\r\nlocation: http://login.localhost:9/start", b""),
-    Mode.UNAUTHORIZED: (b"401 Unauthorized", PAGE),
+    Mode.PAGE: (b"200 OK", HTML, PAGE),
+    Mode.REDIRECT: (b"302 Found\r\nlocation: http://login.localhost:9/start", HTML, b""),
+    Mode.UNAUTHORIZED: (b"401 Unauthorized", HTML, PAGE),
+    Mode.ANOTHER_SERVER: (b"200 OK", b"application/json", b'{"status": "ok"}'),
 }
 
 
@@ -90,11 +94,10 @@ class Gateway:
         head = await reader.readuntil(HEAD_END)
         upgrade = b"upgrade: websocket" in head.lower()
         if self._mode in ANSWERS:
-            status, body = ANSWERS[self._mode]
-            await _answer(writer, status, body)
+            await _answer(writer, *ANSWERS[self._mode])
             return
         if upgrade and self._mode is Mode.NO_UPGRADE:
-            await _answer(writer, b"403 Forbidden", b"")
+            await _answer(writer, b"403 Forbidden", HTML, b"")
             return
         if upgrade and self._mode is Mode.SWALLOW_UPGRADE:
             await asyncio.Event().wait()
@@ -115,10 +118,10 @@ class Gateway:
             forth.transport.abort()
 
 
-async def _answer(writer: asyncio.StreamWriter, status: bytes, body: bytes) -> None:
+async def _answer(writer: asyncio.StreamWriter, status: bytes, kind: bytes, body: bytes) -> None:
     writer.write(
-        b"HTTP/1.1 " + status + b"\r\ncontent-type: text/html\r\nconnection: close\r\n"
-        b"content-length: %d\r\n\r\n" % len(body) + body
+        b"HTTP/1.1 %b\r\ncontent-type: %b\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+        % (status, kind, len(body), body)
     )
     await writer.drain()
 

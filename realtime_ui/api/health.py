@@ -18,6 +18,7 @@ class Alive(BaseModel):
     """The process answers."""
 
     status: str = "ok"
+    app: str = Field("realtime-ui", description="Tells this app from another server at its address.")
 
 
 class Database(BaseModel):

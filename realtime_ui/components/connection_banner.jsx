@@ -18,6 +18,7 @@ const AWAY = {
 
 const OBSTACLES = {
   sign_in_page: "A sign-in page of your network answers in place of this app. Reload to sign in there.",
+  another_server: "Another server answers at the address of this app. Check the address, or ask whoever runs it.",
   no_websockets:
     "This network blocks WebSockets, which live updates need. Try another network, or ask its administrator to allow them.",
 };
@@ -103,6 +104,7 @@ const NAMES = {
   failed: "Closed",
   unanswered: "Not answering",
   sign_in_page: "Sign-in needed",
+  another_server: "Not reached",
   no_websockets: "Blocked",
 };
 

@@ -69,16 +69,18 @@ export const fetchApi = async (path, options = {}) => {
   return body;
 };
 
+const SIGN_IN_STATUSES = [0, 200, 401, 403, 407, 511]; // of answers without JSON; a redirect shows as status 0
+
 /**
- * Find out who answers at the app's address: "app", "other" (somebody in its place), "away" (a proxy says that the app
- * is) or "nobody".
+ * Find out who answers at the app's address: "app", "sign_in_page" (one of the network's own), "another_server",
+ * "away" (a proxy says that the app is) or "nobody".
  */
 export const whoAnswers = async () => {
   try {
     const response = await send("/api/health", HEALTH_PATIENCE_MS, {});
     if (response.status >= 500 || response.status === 429) return "away";
-    if (response.status !== 200 || !isJson(response)) return "other"; // a redirect shows as status 0
-    return (await response.json()).status === "ok" ? "app" : "other";
+    if (!isJson(response)) return SIGN_IN_STATUSES.includes(response.status) ? "sign_in_page" : "another_server";
+    return (await response.json())?.app === "realtime-ui" ? "app" : "another_server";
   } catch {
     return "nobody";
   }

@@ -11,10 +11,10 @@ class ConnectionState:
     `status` is `connecting`, `connected`, `disconnected` (being retried) or `failed` (the server ended it, see
     `error`). `is_answering` is false while the connection is open and nothing comes over it. `online` says whether the
     device has a network at all. `obstacle` names what keeps it from connecting: `sign_in_page` (one of the network's
-    own answers in place of the app) or `no_websockets` (the app answers, and no WebSocket opens). `latency` is the
-    last round trip in ms, `since` the time in ms since the epoch when the status began, `client_id` the connection's
-    id. `degraded` names what the server cannot reach while the tab is connected to it: `database`, `provider`;
-    or `delivery`, where it is behind with its messages.
+    own answers in place of the app), `another_server` (that one does) or `no_websockets` (the app answers, and no
+    WebSocket opens). `latency` is the last round trip in ms, `since` the time in ms since the epoch when the status
+    began, `client_id` the connection's id. `degraded` names what the server cannot reach while the tab is connected to
+    it: `database`, `provider`; or `delivery`, where it is behind with its messages.
     """
 
     status: ClassVar[Any] = ClientVar("useConnection", "status", str)

@@ -6,6 +6,7 @@ const QUIET_CHECK_MS = 1_000;
 const QUIET_SLACK_MS = 3_000; // a ping of the server may be so late before it counts as not answering
 const LOOK_MS = 2_500; // after so long without a connection, see who answers at the address
 const LOOK_MAX_MS = 30_000;
+const IN_ITS_PLACE = ["sign_in_page", "another_server"];
 
 let manager = null;
 let opened = false; // a WebSocket has opened since the connection was lost
@@ -40,8 +41,8 @@ export const sayAnswered = (answered) => {
 };
 
 /**
- * While there is no connection, find out why: a page of the network's own answers in place of the app, or the app
- * does and no WebSocket opens. The device counts as offline only where nobody answers at all.
+ * While there is no connection, find out why: something else answers in place of the app, or the app does and no
+ * WebSocket opens. The device counts as offline only where nobody answers at all.
  */
 export const startLooking = () => {
   if (!isBrowser || lookTimer !== null) return;
@@ -56,7 +57,7 @@ export const startLooking = () => {
     const blocked = answers === "app" && before === "app" && !opened;
     before = answers;
     connection.set({
-      obstacle: answers === "other" ? "sign_in_page" : blocked ? "no_websockets" : "",
+      obstacle: IN_ITS_PLACE.includes(answers) ? answers : blocked ? "no_websockets" : "",
       online: answers === "nobody" ? navigator.onLine : true,
     });
     lookTimer = setTimeout(look, jitter(wait));

@@ -30,7 +30,7 @@ export const connection = new Store({
   is_connected: false,
   is_answering: true, // false while the connection is open and nothing comes over it
   online: isBrowser ? navigator.onLine : true,
-  obstacle: "", // what keeps it from connecting: "sign_in_page" or "no_websockets"
+  obstacle: "", // what keeps it from connecting: "sign_in_page", "another_server" or "no_websockets"
   error: "",
   action: "", // what a person can do about the error: "sign_in" or "reload"
   client_id: "",

@@ -309,7 +309,7 @@ async def gateway(app: App, own_port: int) -> AsyncIterator[tuple[App, Gateway, 
 async def test_what_a_network_puts_in_the_apps_place_is_told(
     gateway: tuple[App, Gateway, str], open_page: Open
 ) -> None:
-    """A sign-in page of its own, or no WebSockets; never that the device is offline. And the page comes back."""
+    """A sign-in page, another server, or no WebSockets; never that the device is offline. And the page comes back."""
     app, between, url = gateway
     watched, project = await on_a_project(app, open_page, url=url)
     page = watched.page
@@ -317,6 +317,7 @@ async def test_what_a_network_puts_in_the_apps_place_is_told(
         Mode.PAGE: "A sign-in page of your network answers",
         Mode.REDIRECT: "A sign-in page of your network answers",
         Mode.UNAUTHORIZED: "A sign-in page of your network answers",
+        Mode.ANOTHER_SERVER: "Another server answers",
         Mode.NO_UPGRADE: "This network blocks WebSockets",
         Mode.STRIP_UPGRADE: "This network blocks WebSockets",
         Mode.SWALLOW_UPGRADE: "This network blocks WebSockets",

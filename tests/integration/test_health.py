@@ -72,7 +72,7 @@ def samples(text: str) -> dict[str, float]:
 
 async def test_all_is_well(runtime: Runtime, http: httpx.AsyncClient) -> None:
     """Told to anybody, and without a word about tenants."""
-    assert (await http.get("/api/health")).json() == {"status": "ok"}
+    assert (await http.get("/api/health")).json() == {"status": "ok", "app": "realtime-ui"}
     response = await http.get("/api/ready")
     answer = response.json()
     assert answer["database"].pop("since_s") >= 0
