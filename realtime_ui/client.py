@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 from realtime_ui.answers import (
+    RETRY_STATUSES,
     EmitError,
     NotOurAnswer,
     answer_of,
@@ -187,7 +188,8 @@ class EventStream:
 
         Raises:
             EmitError: the server refuses, such as after the key was revoked, or ends the stream for good.
-            NotOurAnswer: something else has answered in its place for `patience_s` seconds.
+            NotOurAnswer: something else has answered in its place for `patience_s` seconds. A proxy that says by 429,
+                502, 503 or 504 that the server is away counts as that only before the first connection.
             httpx.TransportError: the server could not be reached for `patience_s` seconds at the first time.
         """
         loop = asyncio.get_running_loop()
@@ -205,7 +207,9 @@ class EventStream:
                     raise
             except EmitError as error:
                 wait = min(max(wait, error.retry_after_s), WAIT_MAX_S)
-                until = astray_until if isinstance(error, NotOurAnswer) else give_up_at
+                # A proxy says by its status that the server is away, whatever page comes with it.
+                is_astray = isinstance(error, NotOurAnswer) and error.status not in RETRY_STATUSES
+                until = astray_until if is_astray else give_up_at
                 if not error.may_pass or loop.time() + wait > until:
                     raise
             if self._connected:

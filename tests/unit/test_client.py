@@ -159,7 +159,7 @@ async def test_a_stream_that_never_begins_is_given_up() -> None:
             assert [message async for message in follower.stream("project:x")] == []
 
 
-HTML = {"text": "<form>Please sign in</form>", "headers": {"content-type": "text/html; charset=utf-8"}}
+HTML: dict[str, Any] = {"text": "<form>Please sign in</form>", "headers": {"content-type": "text/html; charset=utf-8"}}
 NOT_OURS: list[dict[str, Any]] = [
     {"status_code": 200, **HTML},
     {"status_code": 204},
@@ -254,6 +254,22 @@ async def test_what_another_server_streams_is_no_message(strange: dict[str, Any]
     async with client(lambda request: httpx.Response(**strange), patience_s=0.02) as follower:
         with pytest.raises(NotOurAnswer):
             await anext(aiter(follower.stream("project:x")))
+    await settle()
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_proxy_that_says_that_the_server_is_away_ends_no_stream(status: int) -> None:
+    """With a page of its own and for longer than the patience: the status says enough."""
+    away = [httpx.Response(status, **HTML) for _ in range(3)]
+    answers = [streamed(b"retry: 1\n\n", event(1)), *away]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return answers.pop(0) if answers else streamed(event(2))
+
+    async with client(answer, patience_s=0.001) as follower:
+        messages = follower.stream("project:x").follow()
+        assert [(await anext(messages))["seq"] for _ in range(2)] == [1, 2]
+        await messages.aclose()
     await settle()
 
 
