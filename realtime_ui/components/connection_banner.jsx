@@ -41,14 +41,18 @@ const wordsFor = ({ status, is_answering, online, obstacle, error, degraded, lat
   return ["connected", ""];
 };
 
-/** Where to sign in, and to come back from there. */
-const signInAddress = () => {
+const SIGN_IN = "/sign-in";
+
+/** Leads to where one signs in, and back from there; nowhere from the page where one does. */
+function SignInLink() {
   const { pathname, search, hash } = window.location;
-  return `/sign-in?next=${encodeURIComponent(pathname + search + hash)}`;
-};
+  if (pathname.replace(/\/$/, "") === SIGN_IN) return null;
+  const address = `${SIGN_IN}?next=${encodeURIComponent(pathname + search + hash)}`;
+  return <a href={address} className="rt-banner-action">Sign in</a>;
+}
 
 function Action({ name }) {
-  if (name === "sign_in") return <a href={signInAddress()} className="rt-banner-action">Sign in</a>;
+  if (name === "sign_in") return <SignInLink />;
   return (
     <button type="button" className="rt-banner-action" onClick={() => window.location.reload()}>
       Reload
