@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,20 @@ NOT_POSTS: list[tuple[type[RealtimeError], Any, str | None]] = [
     (NotAllowed, message(channel="system:status", type="system.notice"), None),
     (NotAllowed, message(channel=f"user:{ADA.id}", type="user.notified"), None),
 ]
+
+
+async def test_a_repeat_after_a_rename_is_the_same_message(posts: Posts, runtime: Runtime) -> None:
+    """The browser sent it before, under the name of then; another person's repeat is still another message."""
+    sent = message()
+    first = await posts.post(MAX, sent)
+    again = await posts.post(replace(MAX, name="Maximilian"), sent)
+    assert again == {**first, "duplicate": True}
+    [row] = await rows(runtime)
+    assert row["author"]["name"] == "Max"
+    with pytest.raises(Conflict):
+        await posts.post(ADA, sent)
+    with pytest.raises(Conflict):
+        await posts.post(MAX, {**sent, "payload": {"text": "Another text"}})
 
 
 @pytest.mark.parametrize(("error", "data", "field"), NOT_POSTS)
