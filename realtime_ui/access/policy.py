@@ -78,6 +78,12 @@ def lists(person: Person, channel: ChannelType) -> bool:
     return person.role is Role.ADMIN or channel not in (ChannelType.USER, ChannelType.SYSTEM)
 
 
+def own_channels(person: Person) -> frozenset[ChannelName]:
+    """The person's own channels: those that they may read although their list does not have all of that type."""
+    named = (ChannelName(kind, str(person.id)) for kind in ChannelType if not lists(person, kind))
+    return frozenset(name for name in named if may(person, Action.READ, name, person.tenant))
+
+
 def known(principal: Principal | None) -> Principal:
     """The principal, if there is one.
 

@@ -10,7 +10,7 @@ from realtime_ui.access.policy import Action, may, require
 from realtime_ui.core.channels import ChannelName, clip
 from realtime_ui.core.errors import InvalidRequest, RealtimeError
 from realtime_ui.core.messages import Json
-from realtime_ui.hub.lobby import Audience, Lobby
+from realtime_ui.hub.lobby import LIST, TITLES, Lobby, Viewer
 from realtime_ui.hub.subscriptions import Tab
 from realtime_ui.persistence.channels import ChannelRepository, ListPlace
 from realtime_ui.persistence.field_folder import FieldFolder
@@ -45,10 +45,11 @@ class ChannelEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
         try:
             tab = await self._list_tab(sid)
             below = _place((data or {}).get("below") if isinstance(data, dict) else None)
-            audience = Audience.of(tab.person)
-            await self.enter_room(sid, audience.room)
-            self.lobby.follow(audience)
-            page = await self.lobby.page(audience, below)
+            viewer = Viewer.of(tab.person)
+            for room in viewer.rooms(LIST):
+                await self.enter_room(sid, room)
+            self.lobby.follow(viewer)
+            page = await self.lobby.page(viewer, below)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
         return {"ok": True, "rows": page.rows, "end": page.end and [page.end.moment_us, page.end.name]}
@@ -65,7 +66,7 @@ class ChannelEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
                 raise InvalidRequest(
                     f"query is {clip(query)}.", field="query", remedy=f"Send up to {MAX_QUERY} printable characters."
                 )
-            rows, more = await self.lobby.search(Audience.of(tab.person), query.strip())
+            rows, more = await self.lobby.search(Viewer.of(tab.person), query.strip())
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
         return {"ok": True, "rows": rows, "more": more}
@@ -87,9 +88,10 @@ class ChannelEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
             tenant = tab.person.tenant
             asked = {ChannelName.parse(name, field="channels") for name in names}
             readable = [name for name in asked if may(tab.person, Action.READ, name, tenant)]
-            audience = Audience.of(tab.person)
-            await self.enter_room(sid, audience.titles_room)
-            self.lobby.follow_titles(audience)
+            viewer = Viewer.of(tab.person)
+            for room in viewer.rooms(TITLES):
+                await self.enter_room(sid, room)
+            self.lobby.follow_titles(viewer)
             found = await self._channels.titles(tenant, readable)
         except RealtimeError as error:
             return {"ok": False, "error": error.problem()}
@@ -126,9 +128,9 @@ class ChannelEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
 
     async def leave_lists(self, tab: Tab) -> None:
         """Take a tab out of its rooms for lists and titles."""
-        audience = Audience.of(tab.person)
-        await self.leave_room(tab.sid, audience.room)
-        await self.leave_room(tab.sid, audience.titles_room)
+        viewer = Viewer.of(tab.person)
+        for room in viewer.rooms(LIST) + viewer.rooms(TITLES):
+            await self.leave_room(tab.sid, room)
 
     async def _list_tab(self, sid: str) -> Tab:
         """The socket's tab, if it may ask for lists now.

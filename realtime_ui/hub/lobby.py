@@ -2,15 +2,18 @@
 
 While anybody looks, one query a second and audience finds what was active, and one query a second for all tenants
 finds what was renamed, whichever worker it came through. What is kept here does not grow with the number of channels.
+
+A member's list has their own channel besides what all members see. Its changes go to a room of that person, so they
+cost no query of their own.
 """
 
 import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from realtime_ui.access.policy import lists
+from realtime_ui.access.policy import lists, own_channels
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.clock import Clock
 from realtime_ui.core.errors import RealtimeError
@@ -21,6 +24,8 @@ from realtime_ui.persistence.channels import PAGE, ChannelRepository, ChannelSum
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+LIST, TITLES = "lobby", "titles"
+"""The topics of rooms."""
 # A commit may become visible later than its stamp, and stamps move once a second: look back further.
 LOOK_BACK_S = 5.0
 
@@ -37,15 +42,26 @@ class Audience:
         """The audience that a person belongs to."""
         return cls(person.tenant, frozenset(kind for kind in ChannelType if lists(person, kind)))
 
-    @property
-    def room(self) -> str:
-        """The audience's room for the list."""
-        return f"{self.tenant}/lobby/{len(self.types)}"
+    def room(self, topic: str, own: ChannelName | None = None) -> str:
+        """The room for a topic: everybody's, or that of the person whose own channel is given."""
+        return f"{self.tenant}/{topic}/{own or len(self.types)}"
 
-    @property
-    def titles_room(self) -> str:
-        """The audience's room for titles."""
-        return f"{self.tenant}/titles/{len(self.types)}"
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody who looks at lists: what all of their audience see, and their own channels."""
+
+    audience: Audience
+    own: frozenset[ChannelName]
+
+    @classmethod
+    def of(cls, person: Person) -> "Viewer":
+        """What a person may see in lists."""
+        return cls(Audience.of(person), own_channels(person))
+
+    def rooms(self, topic: str) -> list[str]:
+        """The rooms for a topic that the person's sockets enter."""
+        return [self.audience.room(topic), *(self.audience.room(topic, name) for name in self.own)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,7 @@ class Lobby:
         self._send = send
         self._clock = clock
         self._lists: dict[Audience, _List] = {}
-        self._titles: set[Audience] = set()
+        self._titles: dict[Audience, set[ChannelName]] = {}  # with the own channels of those who are there
         self._renamed: Mapping[tuple[uuid.UUID, ChannelName], str | None] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -92,27 +108,31 @@ class Lobby:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def follow(self, audience: Audience) -> None:
-        """Somebody is in the audience's room: tell it of what changes."""
+    def follow(self, viewer: Viewer) -> None:
+        """Somebody is in the viewer's rooms: tell these of what changes."""
+        audience = viewer.audience
         if audience not in self._lists:
             self._lists[audience] = _List({}, self._watching(audience.tenant))
+        self._lists[audience].own |= viewer.own
 
-    def follow_titles(self, audience: Audience) -> None:
-        """Somebody is in the audience's room for titles: tell it of new ones."""
-        self._titles.add(audience)
+    def follow_titles(self, viewer: Viewer) -> None:
+        """Somebody is in the viewer's rooms for titles: tell these of new ones."""
+        self._titles.setdefault(viewer.audience, set()).update(viewer.own)
 
-    async def page(self, audience: Audience, below: ListPlace | None) -> ListPage:
+    async def page(self, viewer: Viewer, below: ListPlace | None) -> ListPage:
         """A page of the list, most recently active first, from its beginning or from below a place."""
-        found = await self._channels.page(audience.tenant, audience.types, below=below)
-        return ListPage(self._rows(audience, found), found[-1].place if len(found) == PAGE else None)
+        tenant = viewer.audience.tenant
+        found = await self._channels.page(tenant, viewer.audience.types, viewer.own, below=below)
+        return ListPage(self._rows(tenant, found), found[-1].place if len(found) == PAGE else None)
 
-    async def search(self, audience: Audience, query: str) -> tuple[list[Json], bool]:
+    async def search(self, viewer: Viewer, query: str) -> tuple[list[Json], bool]:
         """The channels that match best, and whether there are more."""
-        found, more = await self._channels.search(audience.tenant, audience.types, query)
-        return self._rows(audience, found), more
+        tenant = viewer.audience.tenant
+        found, more = await self._channels.search(tenant, viewer.audience.types, query, viewer.own)
+        return self._rows(tenant, found), more
 
-    def _rows(self, audience: Audience, channels: list[ChannelSummary]) -> list[Json]:
-        watching = self._watching(audience.tenant)
+    def _rows(self, tenant: uuid.UUID, channels: list[ChannelSummary]) -> list[Json]:
+        watching = self._watching(tenant)
         return [_row(channel, watching) for channel in channels]
 
     async def _run(self) -> None:
@@ -128,43 +148,72 @@ class Lobby:
                 logger.exception("The lobby failed; it goes on")
 
     async def _tell_changes(self, audience: Audience) -> None:
-        told = self._lists[audience]
-        found = await self._channels.changed(audience.tenant, audience.types, within_s=LOOK_BACK_S)
-        recent = {row["channel"]: row for row in self._rows(audience, found)}
-        changed: list[Json] = [row for name, row in recent.items() if told.recent.get(name) != row]
-        watching = self._watching(audience.tenant)
+        told, tenant = self._lists[audience], audience.tenant
+        found = await self._channels.changed(tenant, audience.types, frozenset(told.own), within_s=LOOK_BACK_S)
+        watching = self._watching(tenant)
+        recent = {channel.name: _row(channel, watching) for channel in found}
+        changed = {name: row for name, row in recent.items() if told.recent.get(name) != row}
         for name in watching.keys() | told.watching.keys():  # whose watchers came or went without an event
             count = watching.get(name, 0)
-            if name.type in audience.types and str(name) not in recent and told.watching.get(name, 0) != count:
-                changed.append({"channel": str(name), "watching": count})
+            if name not in recent and told.watching.get(name, 0) != count:
+                changed[name] = {"channel": str(name), "watching": count}
         told.recent, told.watching = recent, watching
-        if self._send(audience.room, "lobby", changed) == 0:  # nobody looks any more
+        if not self._tell(audience, LIST, told.own, changed, _rows_event):
             self._lists.pop(audience, None)
 
     async def _tell_titles(self) -> None:
-        audiences = self._titles | self._lists.keys()
-        if not audiences:
+        if not self._titles and not self._lists:
             return
         found = await self._channels.renamed(within_s=LOOK_BACK_S)
-        news = {key: title for key, title in found.items() if self._renamed.get(key, self) != title}
+        news: dict[uuid.UUID, dict[ChannelName, Json]] = {}
+        for (tenant, name), title in found.items():
+            if self._renamed.get((tenant, name), self) != title:
+                news.setdefault(tenant, {})[name] = title
         self._renamed = found
-        for audience in audiences:
-            titles = {
-                str(name): title
-                for (tenant, name), title in news.items()
-                if tenant == audience.tenant and name.type in audience.types
-            }
-            self._send(audience.room, "titles", titles)
-            if self._send(audience.titles_room, "titles", titles) == 0:
-                self._titles.discard(audience)
+        for audience, told in self._lists.items():
+            self._tell(audience, LIST, told.own, news.get(audience.tenant, {}), _titles_event)
+        for audience, own in list(self._titles.items()):
+            if not self._tell(audience, TITLES, own, news.get(audience.tenant, {}), _titles_event):
+                self._titles.pop(audience)
+
+    def _tell(
+        self,
+        audience: Audience,
+        topic: str,
+        own: set[ChannelName],
+        news: Mapping[ChannelName, Json],
+        event: Callable[[Mapping[ChannelName, Json]], tuple[str, Json]],
+    ) -> bool:
+        """Send news to the rooms where they may be known, and remove from `own` whoever left.
+
+        Returns:
+            whether anybody of the audience is there.
+        """
+        for name in list(own):
+            if self._send(audience.room(topic, name), *event({name: news[name]} if name in news else {})) == 0:
+                own.discard(name)
+        listed = {name: each for name, each in news.items() if name.type in audience.types}
+        return self._send(audience.room(topic), *event(listed)) > 0
+
+
+def _rows_event(rows: Mapping[ChannelName, Json]) -> tuple[str, Json]:
+    return "lobby", list(rows.values())
+
+
+def _titles_event(titles: Mapping[ChannelName, Json]) -> tuple[str, Json]:
+    return "titles", {str(name): title for name, title in titles.items()}
 
 
 @dataclass(slots=True)
 class _List:
-    """What an audience was told last: rows that were active a moment ago, and how many watched each channel."""
+    """What an audience was told last: rows that were active a moment ago, and how many watched each channel.
 
-    recent: dict[str, Json]
+    `own` are the own channels of those who look.
+    """
+
+    recent: dict[ChannelName, dict[str, Json]]
     watching: dict[ChannelName, int]
+    own: set[ChannelName] = field(default_factory=set)
 
 
 def _row(channel: ChannelSummary, watching: dict[ChannelName, int]) -> dict[str, Json]:

@@ -46,7 +46,7 @@ class View:
     @classmethod
     def of_audience(cls, audience: Audience) -> "View":
         """Everybody in the tenant; where they are only as far as the audience may know the channel."""
-        return cls((audience.tenant, None), f"{audience.room}/presence", audience.types)
+        return cls((audience.tenant, None), audience.room("presence"), audience.types)
 
     @property
     def label(self) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import TextClause, text
 
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.errors import TooManyChannels
+from realtime_ui.persistence.channel_queries import CHANGED_WITHIN, FIRST_PAGE, INDEX_PLAN, NEXT_PAGE, SEARCH
 from realtime_ui.persistence.database import Database
 
 PAGE = 100
@@ -24,88 +25,6 @@ LOOK_THROUGH = 500
 WORDS = 10
 """So many words of a query count, the longest ones: each is another look into the index."""
 
-# The moment by which a list is ordered, as the index idx_realtime_channels_listed has it.
-_MOMENT = "coalesce(c.last_activity_at, c.created_at)"
-_SUMMARY = f"""
-    c.id, c.channel_name, c.title, c.last_activity_at,
-    cast(extract(epoch FROM {_MOMENT}) * 1000000 AS bigint) AS moment_us
-"""
-# Each type is read in the index's order and no further than needed: types that somebody may not list cost nothing.
-_LISTED = f"""
-    SELECT l.*, coalesce(h.last_seq, 0) AS last_seq
-    FROM unnest(cast(:types AS text[])) AS k (type)
-    CROSS JOIN LATERAL (
-        SELECT {_SUMMARY} FROM realtime_channels c
-        WHERE c.tenant_id = :tenant AND c.channel_type = k.type AND c.is_active
-          AND {_MOMENT} IS NOT NULL AND {{condition}}
-        ORDER BY {_MOMENT} DESC, c.channel_name DESC LIMIT :limit) l
-    LEFT JOIN realtime_channel_heads h ON h.channel_id = l.id
-    ORDER BY l.moment_us DESC, l.channel_name DESC LIMIT :limit
-"""
-_FIRST_PAGE = text(_LISTED.format(condition="true"))
-_NEXT_PAGE = text(
-    _LISTED.format(
-        condition=f"""({_MOMENT}, c.channel_name)
-            < (timestamptz 'epoch' + cast(:moment_us AS bigint) * interval '1 microsecond', :name)"""
-    )
-)
-_CHANGED = text(_LISTED.format(condition=f"{_MOMENT} >= now() - make_interval(secs => :within)"))
-# Two ways to candidates: among the newest channels, which finds words that many have, and over the index, which finds
-# rare ones. Each is bounded, so a word that all channels have costs no more than one that few have. OFFSET 0 makes a
-# subquery one probe for each row, whatever the planner expects of the numbers of rows.
-_SEARCH = text(f"""
-    WITH given AS (  -- a word with which another one begins asks for nothing more
-        SELECT w.word FROM (SELECT DISTINCT u.word FROM unnest(realtime_words(:query)) AS u (word)) w
-        WHERE NOT EXISTS (
-            SELECT 1 FROM unnest(realtime_words(:query)) AS o (word)
-            WHERE o.word <> w.word AND starts_with(o.word, w.word))
-        ORDER BY length(w.word) DESC, w.word LIMIT :words
-    ), wish AS (
-        SELECT k.type, cast(string_agg(quote_literal(k.mark || g.word) || ':*', ' & ') AS tsquery) AS prefixes,
-               cast(string_agg(quote_literal(k.mark || g.word), ' & ') AS tsquery) AS whole
-        FROM (SELECT t.type, realtime_word_mark(:tenant, t.type) AS mark
-              FROM unnest(cast(:types AS text[])) AS t (type)) k
-        CROSS JOIN given g
-        GROUP BY k.type
-    ), newest AS (
-        SELECT l.id FROM (
-            SELECT n.id, k.prefixes FROM wish k
-            CROSS JOIN LATERAL (
-                SELECT c.id, {_MOMENT} AS moment FROM realtime_channels c
-                WHERE c.tenant_id = :tenant AND c.channel_type = k.type AND c.is_active AND {_MOMENT} IS NOT NULL
-                ORDER BY {_MOMENT} DESC, c.channel_name DESC LIMIT :look_through) n
-            ORDER BY n.moment DESC LIMIT :look_through) l
-        CROSS JOIN LATERAL (SELECT s.words FROM realtime_channel_search s WHERE s.channel_id = l.id OFFSET 0) s
-        WHERE s.words @@ l.prefixes
-    ), indexed AS (
-        SELECT i.id FROM wish k CROSS JOIN LATERAL (
-            SELECT s.channel_id AS id FROM realtime_channel_search s
-            WHERE s.words @@ k.prefixes AND s.tenant_id = :tenant LIMIT :candidates) i
-    ), named AS (
-        SELECT c.id FROM unnest(cast(:types AS text[])) AS k (type)
-        JOIN realtime_channels c ON c.tenant_id = :tenant AND c.channel_name = k.type || ':' || :query
-    )
-    SELECT {_SUMMARY}, coalesce(h.last_seq, 0) AS last_seq
-    FROM (SELECT id FROM newest UNION SELECT id FROM indexed UNION SELECT id FROM named) found
-    CROSS JOIN LATERAL (SELECT * FROM realtime_channels c WHERE c.id = found.id OFFSET 0) c
-    JOIN wish ON wish.type = c.channel_type
-    CROSS JOIN LATERAL (SELECT s.words FROM realtime_channel_search s WHERE s.channel_id = c.id OFFSET 0) s
-    LEFT JOIN LATERAL (
-        SELECT h.last_seq FROM realtime_channel_heads h WHERE h.channel_id = c.id OFFSET 0) h ON true
-    CROSS JOIN LATERAL (
-        SELECT lower(substr(c.channel_name, strpos(c.channel_name, ':') + 1)) AS id,
-               lower(coalesce(c.title, '')) AS title, lower(:query) AS query) t
-    WHERE c.is_active
-    ORDER BY (t.id = t.query OR t.title = t.query) DESC,
-             (starts_with(t.title, t.query) OR starts_with(t.id, t.query)) DESC,
-             (s.words @@ wish.whole) DESC, {_MOMENT} DESC, c.channel_name DESC
-    LIMIT :limit
-""")
-# The planner does not know how many rows have a word, nor, in a plan for all tenants, how many channels one has: it
-# might scan them all.
-_INDEX_PLAN = text("""
-    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)
-""")
 _TITLES = text("""
     SELECT channel_name, title FROM realtime_channels
     WHERE tenant_id = :tenant AND channel_name = ANY(cast(:names AS text[]))
@@ -172,6 +91,8 @@ class ChannelSummary:
 class ChannelRepository:
     """Reads and names channels.
 
+    Lists are of all channels of some types (`types`), and of single ones of other types besides (`names`).
+
     Args:
         database: where they stand.
     """
@@ -180,21 +101,28 @@ class ChannelRepository:
         self._database = database
 
     async def page(
-        self, tenant: uuid.UUID, types: Collection[ChannelType], *, below: ListPlace | None = None, limit: int = PAGE
+        self,
+        tenant: uuid.UUID,
+        types: Collection[ChannelType],
+        names: Collection[ChannelName] = (),
+        *,
+        below: ListPlace | None = None,
+        limit: int = PAGE,
     ) -> list[ChannelSummary]:
-        """A tenant's channels of some types, most recently active first, from below a place where one is given."""
+        """A tenant's channels, most recently active first, from below a place where one is given."""
         if below is None:
-            return await self._summaries(_FIRST_PAGE, tenant, types, limit=limit)
-        return await self._summaries(_NEXT_PAGE, tenant, types, limit=limit, moment_us=below.moment_us, name=below.name)
+            return await self._summaries(FIRST_PAGE, tenant, types, names, limit=limit)
+        place = {"moment_us": below.moment_us, "name": below.name}
+        return await self._summaries(NEXT_PAGE, tenant, types, names, limit=limit, **place)
 
     async def changed(
-        self, tenant: uuid.UUID, types: Collection[ChannelType], *, within_s: float
+        self, tenant: uuid.UUID, types: Collection[ChannelType], names: Collection[ChannelName] = (), *, within_s: float
     ) -> list[ChannelSummary]:
-        """Those that were active, or made, within some seconds: at most `CHANGED`, the latest ones."""
-        return await self._summaries(_CHANGED, tenant, types, limit=CHANGED, within=within_s)
+        """Those that were active, or made, within some seconds: the latest ones, at most `CHANGED` besides `names`."""
+        return await self._summaries(CHANGED_WITHIN, tenant, types, names, limit=CHANGED + len(names), within=within_s)
 
     async def search(
-        self, tenant: uuid.UUID, types: Collection[ChannelType], query: str
+        self, tenant: uuid.UUID, types: Collection[ChannelType], query: str, names: Collection[ChannelName] = ()
     ) -> tuple[list[ChannelSummary], bool]:
         """Those whose title or id has, for each word of `query`, a word that begins with it; the best first.
 
@@ -204,10 +132,10 @@ class ChannelRepository:
             at most `FOUND`, and whether there are more.
         """
         bounds = {"limit": FOUND + 1, "candidates": CANDIDATES, "look_through": LOOK_THROUGH, "words": WORDS}
-        values = {"tenant": tenant, "types": [kind.value for kind in types], "query": query, **bounds}
+        values = {**_scope(tenant, types, names), "query": query, **bounds}
         async with self._database.transaction() as connection:
-            await connection.execute(_INDEX_PLAN)
-            found = [_summary(row) for row in await connection.execute(_SEARCH, values)]
+            await connection.execute(INDEX_PLAN)
+            found = [_summary(row) for row in await connection.execute(SEARCH, values)]
         return found[:FOUND], len(found) > FOUND
 
     async def titles(self, tenant: uuid.UUID, channels: Collection[ChannelName]) -> dict[ChannelName, str | None]:
@@ -224,11 +152,15 @@ class ChannelRepository:
         return {(row.tenant_id, ChannelName.stored(row.channel_name)): row.title for row in rows}
 
     async def _summaries(
-        self, statement: TextClause, tenant: uuid.UUID, types: Collection[ChannelType], **values: object
+        self,
+        statement: TextClause,
+        tenant: uuid.UUID,
+        types: Collection[ChannelType],
+        names: Collection[ChannelName],
+        **values: object,
     ) -> list[ChannelSummary]:
-        values |= {"tenant": tenant, "types": [kind.value for kind in types]}
         async with self._database.single() as connection:
-            rows = (await connection.execute(statement, values)).all()
+            rows = (await connection.execute(statement, {**_scope(tenant, types, names), **values})).all()
         return [_summary(row) for row in rows]
 
     async def set_title(self, tenant: uuid.UUID, channel: ChannelName, title: str | None) -> None:
@@ -278,6 +210,10 @@ class ChannelRepository:
 def _types(stored: object) -> Inbound:
     """Types as stored; a channel that was opened before release 0211, or in SQL by hand, accepts all."""
     return tuple(map(str, stored)) if isinstance(stored, list) else EVERY_TYPE
+
+
+def _scope(tenant: uuid.UUID, types: Collection[ChannelType], names: Collection[ChannelName]) -> dict[str, object]:
+    return {"tenant": tenant, "types": [kind.value for kind in types], "names": [str(name) for name in names]}
 
 
 def _summary(row: Any) -> ChannelSummary:

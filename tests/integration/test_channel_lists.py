@@ -14,8 +14,8 @@ from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.hub.channel_feed import BURST
 from realtime_ui.persistence.channels import CANDIDATES, FOUND, LOOK_THROUGH, ChannelRepository
 from realtime_ui.persistence.database import Database
-from tests.app import App
-from tests.tab import open_tab
+from tests.app import App, command
+from tests.tab import Tab, open_tab
 
 TENANT, OTHER = uuid.UUID(int=1), uuid.UUID(int=2)
 ALL = tuple(ChannelType)
@@ -217,6 +217,70 @@ async def test_nobody_finds_what_they_may_not_see(app: App) -> None:
             assert sorted(row["channel"] for row in (await tab.call("search", {"query": word}))["rows"]) == seen
             titles = (await tab.call("titles", {"channels": both}))["titles"]
             assert sorted(name for name, title in titles.items() if title) == seen
+
+
+async def test_a_single_channel_is_listed_and_found_besides_those_of_the_types(
+    database: Database, channels: ChannelRepository
+) -> None:
+    """In its place, on whichever page; others of its type are not, nor another tenant's of the same name."""
+    own = ChannelName.parse("user:me")
+    await add(database, ("project:a", "Plan"), ("user:me", "My plan"), ("user:you", "Your plan"), ("project:b", "Plan"))
+    await add(database, ("user:me", "Their plan"), tenant=OTHER)
+    types = [ChannelType.PROJECT]
+    page = await channels.page(TENANT, types, [own], limit=2)
+    assert [str(each.name) for each in page] == ["project:a", "user:me"]
+    page = await channels.page(TENANT, types, [own], below=page[0].place, limit=2)
+    assert [(str(each.name), each.title) for each in page] == [("user:me", "My plan"), ("project:b", "Plan")]
+    assert [str(each.name) for each in await channels.page(TENANT, types, [own], below=page[0].place)] == ["project:b"]
+    assert {str(each.name) for each in await channels.changed(TENANT, types, [own], within_s=3600)} == {
+        "project:a",
+        "user:me",
+        "project:b",
+    }
+    for query, names in (("plan", ["project:a", "project:b", "user:me"]), ("me", ["user:me"]), ("you", [])):
+        rows, _ = await channels.search(TENANT, types, query, [own])
+        assert sorted(str(each.name) for each in rows) == names
+
+
+def watchers(tab: Tab, channel: str) -> int | None:
+    """How many watch a channel, as a tab's list was told last; None if it was not."""
+    told = [row["watching"] for rows in tab.lobby for row in rows if row["channel"] == channel]
+    return told[-1] if told else None
+
+
+async def test_a_members_own_channel_is_in_their_list_and_search(app: App) -> None:
+    """With its title, and live: for its owner and for admins, and for no other member."""
+    word = unique()
+    member = f"{word}@northwind.test"
+    await asyncio.to_thread(command, app.database_url, "users", "add", member, "--tenant", "Northwind")
+    async with (
+        open_tab(app.url, app.cookie("max@northwind.test")) as max_,
+        open_tab(app.url, app.cookie("max@northwind.test")) as other_tab,
+        open_tab(app.url, app.cookie("ada@northwind.test")) as ada,
+        open_tab(app.url, app.cookie(member)) as mia,
+    ):
+        for tab in (max_, ada, mia):
+            await tab.call("lobby")
+        for tab in (max_, mia):
+            await tab.until(lambda tab=tab: tab.you)
+        mine, theirs = f"user:{max_.you['person']}", f"user:{mia.you['person']}"
+        await other_tab.call("titles", {"channels": [mine]})
+        await asyncio.to_thread(app.emit, ("user.notified", {"userId": max_.you["person"], "text": "x"}))
+        for tab in (max_, ada):
+            await tab.until(lambda tab=tab: mine in str(tab.lobby))
+        await rename(app, mine, f"Mine {word}")
+        for tab in (max_, ada, other_tab):
+            await tab.until(lambda tab=tab: tab.titles.get(mine) == f"Mine {word}")
+        await max_.sub(mine)
+        for tab in (max_, ada):
+            await tab.until(lambda tab=tab: watchers(tab, mine) == 1)
+        for tab, seen in ((max_, [mine]), (ada, [mine]), (mia, [])):
+            listed = {row["channel"] for row in (await tab.call("lobby"))["rows"]}
+            assert sorted({mine} & listed) == seen
+            assert [row["channel"] for row in (await tab.call("search", {"query": word}))["rows"]] == seen
+        await asyncio.to_thread(app.emit, ("user.notified", {"userId": mia.you["person"], "text": "x"}))
+        await mia.until(lambda: theirs in str(mia.lobby))
+        assert (theirs in str(max_.lobby), mine in str(mia.lobby), mine in mia.titles) == (False, False, False)
 
 
 async def test_new_titles_reach_those_who_show_them(app: App) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from realtime_ui.access.policy import Action, may, require
-from realtime_ui.core.channels import ChannelName
+from realtime_ui.access.policy import Action, lists, may, own_channels, require
+from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.errors import NotAllowed, NotAuthenticated
 from realtime_ui.core.principals import TENANT_SCOPES, ApiKey, Person, Principal, Role, Scope
 
@@ -80,3 +80,13 @@ def test_require_tells_unknown_callers_from_unwelcome_ones() -> None:
         require(None, Action.READ, ChannelName.parse(PROJECT))
     with pytest.raises(NotAllowed, match="system:jobs"):
         require(person(Role.MEMBER), Action.READ, ChannelName.parse("system:jobs"))
+
+
+@pytest.mark.parametrize(("role", "own"), [(Role.MEMBER, {f"user:{ME}"}), (Role.ADMIN, set())])
+def test_whatever_somebody_may_read_stands_in_their_list_once(role: Role, own: set[str]) -> None:
+    """With all others of its type, or as a channel of their own."""
+    assert {str(name) for name in own_channels(person(role))} == own
+    for kind in ChannelType:
+        for name in (ChannelName(kind, str(ME)), ChannelName(kind, "somebody-else")):
+            listed = [lists(person(role), kind), name in own_channels(person(role))].count(True)
+            assert listed == may(person(role), Action.READ, name, HERE)
