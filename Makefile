@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run dev demo test test-long lint e2e swap unit integration chaos-short bench chaos failover soak clean
+PINS ?=
+
+.PHONY: help run dev demo test test-long lint e2e swap unit integration chaos-short bench chaos failover soak pins clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -60,6 +62,9 @@ test-long: $(VENV)/.test $(VENDORS) browser  ## The long forms of tests, up to a
 
 bench: $(VENV)/.test browser  ## Measure against the contenders
 	$(BIN)/python -m bench
+
+pins: $(VENV)/.test  ## Compile requirements*.txt anew (PINS="--upgrade-package NAME" takes a newer one)
+	$(BIN)/python -m tests.pins $(PINS)
 
 chaos: $(VENV)/.test browser  ## Kill, freeze and cut everything for 20 minutes (CHAOS_SECONDS, CHAOS_SEED)
 	$(BIN)/python -m tests.chaos

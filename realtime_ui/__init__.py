@@ -7,6 +7,9 @@ The public face. Names are loaded when first used, so that a program that only e
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from realtime_ui.extras import needs
+from realtime_ui.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from realtime_ui.client import EventClient
     from realtime_ui.components.live_feed import live_feed
@@ -90,4 +93,5 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    with needs("server", f"{__name__}.{name}"):
+        return getattr(import_module(f"{__name__}.{home}"), name)

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from realtime_ui.cli_accounts import ACCOUNT_COMMANDS
-from realtime_ui.cli_tools import errors_reported, fail, settings, with_database
+from realtime_ui.cli_tools import database_address, errors_reported, fail, settings, with_database
 from realtime_ui.client import EventClient
 from realtime_ui.core.clock import SystemClock
 from realtime_ui.persistence.event_log import EventLog
+from realtime_ui.persistence.migrate import upgrade
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -143,6 +144,14 @@ async def _until_interrupted(work: Coroutine[None, None, None]) -> None:
         await asyncio.wait({task}, timeout=0.2)
     if not task.cancelled():
         task.result()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this release's revision, as the start does."""
+    with database_address() as url, errors_reported():
+        upgrade(url)
+    typer.echo("The database has the tables of this release.")
 
 
 @log.command("new-epochs")

@@ -11,38 +11,44 @@ from pydantic import ValidationError
 
 from realtime_ui.client import EmitError
 from realtime_ui.core.errors import RealtimeError
+from realtime_ui.extras import MissingExtra, needs
 from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.settings import Settings, load_settings
 
 
-def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
-    """Run `work(database)`: on the configured one, or on the embedded one, started if it is not up."""
+@contextmanager
+def database_address() -> Iterator[str]:
+    """The address of the configured database, or of the embedded one, which runs meanwhile."""
     config = settings()
-    embedded = None
-    url = config.database_url
-    if not url:
-        from realtime_ui.embedded import EmbeddedPostgres
-        from realtime_ui.persistence.migrate import upgrade
-
-        with errors_reported():
-            embedded = EmbeddedPostgres(config.data_dir / "postgres")
-        url = embedded.url
+    if config.database_url:
+        yield config.database_url
+        return
+    with errors_reported():
+        with needs("embedded", "Without DATABASE_URL, the embedded PostgreSQL"):
+            from realtime_ui.embedded import EmbeddedPostgres
+        embedded = EmbeddedPostgres(config.data_dir / "postgres")
+    try:
         if not embedded.was_running:
-            upgrade(url)
+            upgrade(embedded.url)
+        yield embedded.url
+    finally:
+        if not embedded.was_running:
+            embedded.stop()
 
-    async def run() -> Any:
+
+def with_database(work: Callable[[Database], Awaitable[Any]]) -> Any:
+    """Run `work(database)` on the configured database, or on the embedded one."""
+
+    async def run(url: str) -> Any:
         database = Database(url, pool=2)
         try:
             return await work(database)
         finally:
             await database.close()
 
-    try:
-        with errors_reported():
-            return asyncio.run(run())
-    finally:
-        if embedded is not None and not embedded.was_running:
-            embedded.stop()
+    with database_address() as url, errors_reported():
+        return asyncio.run(run(url))
 
 
 @contextmanager
@@ -52,6 +58,8 @@ def errors_reported() -> Iterator[None]:
         yield
     except (RealtimeError, EmitError) as error:
         fail(" ".join(filter(None, (str(error), getattr(error, "remedy", None)))))
+    except MissingExtra as error:
+        fail(str(error))
     except httpx.TransportError as error:
         fail(f"The server does not answer: {error}")
 

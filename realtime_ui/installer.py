@@ -18,6 +18,7 @@ from realtime_ui.api.sockets import SocketDoor, SocketLimits
 from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route, Routes
+from realtime_ui.extras import needs
 from realtime_ui.former_assets import FormerAssets
 from realtime_ui.hub.namespace import MAX_FRAME_BYTES
 from realtime_ui.pages import set_up, sign_in  # noqa: F401  (every app needs a way in)
@@ -78,7 +79,8 @@ def _trace_where_asked() -> None:
     """Turn OpenTelemetry on where its own variables name an exporter; nothing of it is loaded otherwise."""
     if not any(os.environ.get(name) for name in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER")):
         return
-    from reflex_otel import ReflexInstrumentor
+    with needs("otel", "OTEL_TRACES_EXPORTER or OTEL_METRICS_EXPORTER"):
+        from reflex_otel import ReflexInstrumentor
 
     os.environ.setdefault("OTEL_SERVICE_NAME", "realtime-ui")
     os.environ.setdefault("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")  # the exporter that we bring

@@ -14,14 +14,14 @@ from collections.abc import Coroutine
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import fasteners
 import httpx
 
 from realtime_ui import ports
 from realtime_ui.core.errors import DatabaseUnavailable, ProviderRefused, RealtimeError
 from realtime_ui.core.metrics import SHARED_FOLDER, forget_gauges
-from realtime_ui.embedded import EmbeddedPostgres, read_or_make_secret
+from realtime_ui.extras import MissingExtra, needs
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
@@ -30,6 +30,9 @@ from realtime_ui.providers.factory import create_realtime_client
 from realtime_ui.providers.redis_line import check_address
 from realtime_ui.settings import Settings
 from realtime_ui.workers import CannotStart, Workers
+
+if TYPE_CHECKING:
+    from realtime_ui.embedded import EmbeddedPostgres
 
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 10.0
 PORT_PATIENCE_S = 3.0
@@ -117,7 +120,7 @@ class Parent:
         """The one to try; end the start where one of its settings is missing or wrong."""
         try:
             return create_realtime_client(self._settings.realtime_provider, self._settings)
-        except ValueError as error:
+        except (ValueError, MissingExtra) as error:
             raise CannotStart(str(error)) from error
 
     async def _take_port(self, owned: ExitStack) -> None:
@@ -149,6 +152,13 @@ class Parent:
             await provider.disconnect()
 
     def _start_database(self, owned: ExitStack) -> str:
+        try:
+            with needs("embedded", "Without DATABASE_URL, the embedded PostgreSQL"):
+                import fasteners
+
+                from realtime_ui.embedded import EmbeddedPostgres
+        except MissingExtra as error:
+            raise CannotStart(str(error)) from error
         folder = self._settings.data_dir / "postgres"
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = fasteners.InterProcessLock(folder.parent / "lock")
@@ -277,6 +287,19 @@ DEVELOPMENT_PORT = 8000
 def say(line: str) -> None:
     """Tell the terminal."""
     print(line, flush=True)
+
+
+def read_or_make_secret(path: Path) -> str:
+    """The secret key kept in a file that only its owner may read; made at the first call."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        secret = secrets.token_urlsafe(32)
+        file.write(secret)
+    return secret
 
 
 async def _setup_code(url: str) -> str:

@@ -7,12 +7,16 @@ from alembic.config import Config
 from alembic import command
 from realtime_ui.persistence.database import errors_translated
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[1]
+FOLDERS = (PACKAGE / "alembic", PACKAGE.parent / "alembic")
+"""Where the migrations are: inside an installed package, beside it in a clone."""
 
 
 def alembic_config(url: str) -> Config:
-    """The project's Alembic configuration, pointed at `url`."""
-    config = Config(ROOT / "alembic.ini")
+    """Alembic's configuration for the database at `url`."""
+    config = Config()
+    config.set_main_option("script_location", str(next(folder for folder in FOLDERS if folder.is_dir())))
+    config.set_main_option("path_separator", "os")
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from importlib.metadata import entry_points
 
+from realtime_ui.extras import needs
 from realtime_ui.providers.base import RealtimeProvider
 from realtime_ui.providers.memory import MemoryProvider
-from realtime_ui.providers.redis import RedisProvider
 from realtime_ui.settings import Settings
 
 ENTRY_POINT_GROUP = "realtime_ui.providers"
@@ -14,15 +14,24 @@ ProviderFactory = Callable[[Settings], RealtimeProvider]
 
 
 def _ably(settings: Settings) -> RealtimeProvider:
-    from realtime_ui.providers.ably import AblyProvider  # only who uses it loads the SDK
+    with needs("ably", "REALTIME_PROVIDER=ably"):
+        from realtime_ui.providers.ably import AblyProvider  # only who uses it loads the SDK
 
     return AblyProvider.from_settings(settings)
 
 
 def _pusher(settings: Settings) -> RealtimeProvider:
-    from realtime_ui.providers.pusher import PusherProvider
+    with needs("pusher", "REALTIME_PROVIDER=pusher"):
+        from realtime_ui.providers.pusher import PusherProvider
 
     return PusherProvider.from_settings(settings)
+
+
+def _redis(settings: Settings) -> RealtimeProvider:
+    with needs("redis", "REALTIME_PROVIDER=redis"):
+        from realtime_ui.providers.redis import RedisProvider
+
+    return RedisProvider(settings.redis_url)
 
 
 _BUILT_IN: dict[str, ProviderFactory] = {
@@ -30,7 +39,7 @@ _BUILT_IN: dict[str, ProviderFactory] = {
     "memory": lambda settings: MemoryProvider(),
     "mock": lambda settings: MemoryProvider(),
     "pusher": _pusher,
-    "redis": lambda settings: RedisProvider(settings.redis_url),
+    "redis": _redis,
 }
 
 
@@ -45,6 +54,7 @@ def create_realtime_client(name: str, settings: Settings) -> RealtimeProvider:
     Raises:
         ValueError: no provider has that name, and the message lists those that exist; or one of its settings is
             missing or malformed, and the message names it.
+        MissingExtra: its SDK is not installed.
     """
     if name in _BUILT_IN:
         return _BUILT_IN[name](settings)
