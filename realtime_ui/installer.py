@@ -8,6 +8,7 @@ from pathlib import Path
 
 import reflex as rx
 from reflex_base import constants
+from reflex_base.config import get_config
 from reflex_base.environment import environment
 from starlette.types import ASGIApp
 
@@ -15,6 +16,7 @@ from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.api.site import Site
 from realtime_ui.api.sockets import SocketDoor, SocketLimits
+from realtime_ui.build import MissingModules
 from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route, Routes
@@ -71,8 +73,15 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     app.register_lifespan_task(lifespan)
     app.api_transformer = [beside, _with_former_assets, _door, _guard]
     app.head_components.append(missing_assets_script())
+    _with_plugin(get_config())
     app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
     return app
+
+
+def _with_plugin(config: rx.Config) -> None:
+    """Add the plugin of the build to a configuration that was not made by `reflex_config`."""
+    if not any(isinstance(plugin, MissingModules) for plugin in config.plugins):
+        config.plugins.append(MissingModules())
 
 
 def _trace_where_asked() -> None:

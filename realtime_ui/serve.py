@@ -97,8 +97,12 @@ class Parent:
                 await asyncio.gather(keeper, return_exceptions=True)
 
     def _check_settings(self) -> None:
-        """End the start where settings do not go together."""
+        """End the start where there is no app, or settings do not go together."""
         settings = self._settings
+        if not (self._root / "rxconfig.py").exists():
+            raise CannotStart(
+                f"There is no rxconfig.py in {self._root}; start in an app's folder. `reflex init` makes one."
+            )
         if settings.redis_url:
             try:
                 check_address(settings.redis_url)
@@ -237,6 +241,8 @@ class Parent:
 
     async def _start_worker(self) -> asyncio.subprocess.Process:
         settings = self._settings
+        from realtime_ui.build import app_target, config_environment, serving_environment
+
         if self._development:
             return await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "reflex", "run"),
@@ -244,15 +250,19 @@ class Parent:
                 env={
                     **os.environ,
                     **self._environment,
+                    **config_environment(production=False),
                     "SETUP_CODE": self._setup_code,
                     "REFLEX_CHECK_LATEST_VERSION": "false",
                 },
                 start_new_session=True,
             )
-        from realtime_ui.build import app_target, serving_environment
-
         command = (sys.executable, "-m", "realtime_ui.worker", app_target(), settings.host, str(settings.port))
-        environment = {**os.environ, **self._environment, **serving_environment()}
+        environment = {
+            **os.environ,
+            **self._environment,
+            **config_environment(production=True),
+            **serving_environment(),
+        }
         # The worker lives as long as its standard input is open. The first line is the set-up code: an environment
         # could be read for as long as the process lives.
         worker = await asyncio.create_subprocess_exec(

@@ -70,6 +70,7 @@ class Process:
     environment: dict[str, str]
     output: Path
     port: int
+    command: tuple[str, ...] = (sys.executable, "-m", "realtime_ui")
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @property
@@ -88,7 +89,7 @@ class Process:
         }
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "realtime_ui", "serve"],
+                [*self.command, "serve"],
                 cwd=self.root,
                 env=environment,
                 stdout=output,
