@@ -39,8 +39,8 @@ class ChannelEvents(AsyncNamespace):  # type: ignore[misc]  # python-socketio sh
 
         Returns:
             `{ok: true, rows, end}`, where `end` is null at the end of the list, or `{ok: false, error}` with an
-            RFC 9457 problem. Then `lobby` events come with rows that changed, whole or `{channel, watching}`, and
-            `titles` events `{channel: title}`.
+            RFC 9457 problem. Then `lobby` events come with rows that changed, whole or `{channel, watching}`, also of
+            pages further down, and `titles` events `{channel: title}`.
         """
         try:
             tab = await self._list_tab(sid)

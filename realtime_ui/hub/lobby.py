@@ -1,7 +1,8 @@
 """The lobby: a tenant's channels with their last activity, live, for those who look at the list; and their titles.
 
-While anybody looks, one query a second and audience finds what was active, and one query a second for all tenants
-finds what was renamed, whichever worker it came through. What is kept here does not grow with the number of channels.
+While anybody looks, one query a second and audience finds what was active, and two queries a second for all tenants
+find what was renamed and whose log went back, whichever worker it came through. What is kept here does not grow with
+the number of channels.
 
 A member's list has their own channel besides what all members see. Its changes go to a room of that person, so they
 cost no query of their own.
@@ -12,6 +13,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from realtime_ui.access.policy import lists, own_channels
 from realtime_ui.core.channels import ChannelName, ChannelType
@@ -23,11 +25,14 @@ from realtime_ui.persistence.channels import PAGE, ChannelRepository, ChannelSum
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 INTERVAL_S = 1.0
 LIST, TITLES = "lobby", "titles"
 """The topics of rooms."""
-# A commit may become visible later than its stamp, and stamps move once a second: look back further.
 LOOK_BACK_S = 5.0
+"""How far queries look back beyond the time of the last ones that succeeded: a commit may become visible later than its
+stamp, and stamps move once a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class Lobby:
         self._lists: dict[Audience, _List] = {}
         self._titles: dict[Audience, set[ChannelName]] = {}  # with the own channels of those who are there
         self._renamed: Mapping[tuple[uuid.UUID, ChannelName], str | None] = {}
+        self._begun: Mapping[tuple[uuid.UUID, ChannelName], ChannelSummary] = {}
+        self._looked_at = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -138,18 +145,22 @@ class Lobby:
     async def _run(self) -> None:
         while True:
             await self._clock.sleep(INTERVAL_S)
+            now = self._clock.monotonic()
+            within_s = LOOK_BACK_S + now - self._looked_at
             try:
-                await self._tell_titles()
+                await self._tell_titles(within_s)
+                await self._tell_begun(within_s)
                 for audience in list(self._lists):
-                    await self._tell_changes(audience)
+                    await self._tell_changes(audience, within_s)
+                self._looked_at = now
             except RealtimeError as error:
                 logger.debug("The lobby waits: %s", error)  # health has said why
             except Exception:
                 logger.exception("The lobby failed; it goes on")
 
-    async def _tell_changes(self, audience: Audience) -> None:
+    async def _tell_changes(self, audience: Audience, within_s: float) -> None:
         told, tenant = self._lists[audience], audience.tenant
-        found = await self._channels.changed(tenant, audience.types, frozenset(told.own), within_s=LOOK_BACK_S)
+        found = await self._channels.changed(tenant, audience.types, frozenset(told.own), within_s=within_s)
         watching = self._watching(tenant)
         recent = {channel.name: _row(channel, watching) for channel in found}
         changed = {name: row for name, row in recent.items() if told.recent.get(name) != row}
@@ -161,14 +172,22 @@ class Lobby:
         if not self._tell(audience, LIST, told.own, changed, _rows_event):
             self._lists.pop(audience, None)
 
-    async def _tell_titles(self) -> None:
+    async def _tell_begun(self, within_s: float) -> None:
+        if not self._lists:
+            return
+        found = await self._channels.epoch_began(within_s=within_s)
+        news = _news(found, self._begun)
+        self._begun = found
+        for audience, told in self._lists.items():
+            watching = self._watching(audience.tenant)
+            rows = {name: _row(channel, watching) for name, channel in news.get(audience.tenant, {}).items()}
+            self._tell(audience, LIST, told.own, rows, _rows_event)
+
+    async def _tell_titles(self, within_s: float) -> None:
         if not self._titles and not self._lists:
             return
-        found = await self._channels.renamed(within_s=LOOK_BACK_S)
-        news: dict[uuid.UUID, dict[ChannelName, Json]] = {}
-        for (tenant, name), title in found.items():
-            if self._renamed.get((tenant, name), self) != title:
-                news.setdefault(tenant, {})[name] = title
+        found = await self._channels.renamed(within_s=within_s)
+        news = _news(found, self._renamed)
         self._renamed = found
         for audience, told in self._lists.items():
             self._tell(audience, LIST, told.own, news.get(audience.tenant, {}), _titles_event)
@@ -194,6 +213,17 @@ class Lobby:
                 own.discard(name)
         listed = {name: each for name, each in news.items() if name.type in audience.types}
         return self._send(audience.room(topic), *event(listed)) > 0
+
+
+def _news(
+    found: Mapping[tuple[uuid.UUID, ChannelName], T], known: Mapping[tuple[uuid.UUID, ChannelName], T]
+) -> dict[uuid.UUID, dict[ChannelName, T]]:
+    """What was found and was not known, for each tenant."""
+    news: dict[uuid.UUID, dict[ChannelName, T]] = {}
+    for (tenant, name), each in found.items():
+        if (tenant, name) not in known or known[tenant, name] != each:
+            news.setdefault(tenant, {})[name] = each
+    return news
 
 
 def _rows_event(rows: Mapping[ChannelName, Json]) -> tuple[str, Json]:

@@ -1,6 +1,7 @@
 """SQL for lists of channels and the search in them.
 
-Each reads all of a tenant's channels of some types (`:types`), and single ones of other types (`:names`).
+All but `EPOCH_BEGAN` read all of a tenant's channels of some types (`:types`), and single ones of other types
+(`:names`).
 """
 
 from sqlalchemy import text
@@ -36,6 +37,12 @@ NEXT_PAGE = text(
             < (timestamptz 'epoch' + cast(:moment_us AS bigint) * interval '1 microsecond', :name)"""
     )
 )
+EPOCH_BEGAN = text(f"""
+    SELECT {_SUMMARY}, c.tenant_id, h.last_seq
+    FROM realtime_channel_heads h JOIN realtime_channels c ON c.id = h.channel_id
+    WHERE h.epoch_began_at >= now() - make_interval(secs => :within) AND c.is_active AND {_MOMENT} IS NOT NULL
+    ORDER BY {_MOMENT} DESC LIMIT :limit
+""")
 CHANGED_WITHIN = text(_LISTED.format(condition=f"{_MOMENT} >= now() - make_interval(secs => :within)"))
 # Two ways to candidates: among the newest channels, which finds words that many have, and over the index, which finds
 # rare ones. Each is bounded, so a word that all channels have costs no more than one that few have. OFFSET 0 makes a

@@ -11,13 +11,21 @@ from sqlalchemy import TextClause, text
 
 from realtime_ui.core.channels import ChannelName, ChannelType
 from realtime_ui.core.errors import TooManyChannels
-from realtime_ui.persistence.channel_queries import CHANGED_WITHIN, FIRST_PAGE, INDEX_PLAN, NEXT_PAGE, SEARCH
+from realtime_ui.persistence.channel_queries import (
+    CHANGED_WITHIN,
+    EPOCH_BEGAN,
+    FIRST_PAGE,
+    INDEX_PLAN,
+    NEXT_PAGE,
+    SEARCH,
+)
 from realtime_ui.persistence.database import Database
 
 PAGE = 100
 FOUND = 50
 CHANGED = 200
 RENAMED = 1_000
+BEGUN = 1_000
 CANDIDATES = 200
 """How many channels of a type that match are ranked at most, besides those among the newest."""
 LOOK_THROUGH = 500
@@ -150,6 +158,15 @@ class ChannelRepository:
         async with self._database.single() as connection:
             rows = (await connection.execute(_RENAMED, {"within": within_s, "limit": RENAMED})).all()
         return {(row.tenant_id, ChannelName.stored(row.channel_name)): row.title for row in rows}
+
+    async def epoch_began(self, *, within_s: float) -> dict[tuple[uuid.UUID, ChannelName], ChannelSummary]:
+        """The channels, of all tenants, in which an epoch after the first one began within some seconds.
+
+        Its log went back, so its count and its moment may have too: at most `BEGUN`, the most recently active ones.
+        """
+        async with self._database.single() as connection:
+            rows = (await connection.execute(EPOCH_BEGAN, {"within": within_s, "limit": BEGUN})).all()
+        return {(row.tenant_id, ChannelName.stored(row.channel_name)): _summary(row) for row in rows}
 
     async def _summaries(
         self,

@@ -70,7 +70,7 @@ _READ = """
 _SENT = "CASE WHEN octet_length(d.text) <= :largest THEN octet_length(d.text) ELSE 0 END"
 _READ_UP = text(_READ.format(direction="ASC", step="+", sent=_SENT))
 _READ_DOWN = text(_READ.format(direction="DESC", step="-", sent=_SENT))
-_NEW_EPOCHS = text("UPDATE realtime_channel_heads SET epoch = gen_random_uuid()")
+_NEW_EPOCHS = text("UPDATE realtime_channel_heads SET epoch = gen_random_uuid(), epoch_began_at = clock_timestamp()")
 _UNPUBLISHED = text("""
     SELECT c.tenant_id, c.channel_name, lower(hole) AS first, upper(hole) - 1 AS last
     FROM realtime_channel_heads h

@@ -201,12 +201,23 @@ class RealtimeTrafficSample(SQLModel, table=True):
 
 
 class RealtimeChannelHead(SQLModel, table=True):
-    """Where a channel's log stands; narrow, since every append locks and rewrites its row."""
+    """Where a channel's log stands; narrow, since every append locks and rewrites its row.
+
+    `epoch_began_at` is None for a channel's first epoch.
+    """
 
     __tablename__ = "realtime_channel_heads"
+    __table_args__ = (
+        Index(
+            "idx_realtime_channel_heads_epoch_began",
+            "epoch_began_at",
+            postgresql_where=text("epoch_began_at IS NOT NULL"),
+        ),
+    )
 
     channel_id: uuid.UUID = Field(primary_key=True, foreign_key="realtime_channels.id")
     epoch: uuid.UUID
+    epoch_began_at: datetime | None = time_column()
     last_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
     first_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("1")})
     published_seq: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})

@@ -83,7 +83,9 @@ const lobby = {
   merge(changed) {
     const { rows } = this.store.value;
     if (rows === null) return;
-    const all = merged(rows, changed);
+    const shown = new Set(rows.map((row) => row.channel));
+    const loaded = (row) => !this.end || shown.has(row.channel) || row.moment >= Math.floor(this.end[0] / 1_000);
+    const all = merged(rows, changed.filter(loaded)); // the others come with their page
     this.store.set({ rows: all.slice(0, KEEP_ROWS), full: this.store.value.full || all.length > KEEP_ROWS });
   },
 };
