@@ -9,6 +9,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from realtime_ui.core.errors import RealtimeError
 
 HEADERS_S = 10.0
+LINGER_S = 1.0
+"""How long what still comes of a refused request is read and dropped. Where a connection is closed with unread data,
+the client's system may drop the answer before it is read (RFC 9112, section 9.6)."""
 MAX_HEADERS = 65_536
 """Bytes of a request's first line and headers."""
 
@@ -41,6 +44,7 @@ class TimelyHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _heard = 0
     _in_headers = True
+    _refused = False
 
     def connection_made(self, transport: Any) -> None:
         """Expect a request."""
@@ -53,7 +57,9 @@ class TimelyHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count headers while they come."""
+        """Count headers while they come; drop what comes after a refusal."""
+        if self._refused:
+            return
         if self._in_headers:
             self._heard += len(data)
         super().data_received(data)
@@ -102,8 +108,12 @@ class TimelyHttp(HttpToolsProtocol):
             f"HTTP/1.1 {error.status} {error.title}\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
+        self._wait_for(None)
+        self._refused = True
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self.transport.write_eof()
+        self.transport.resume_reading()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
 
 def timely_http(body_s: float) -> type[TimelyHttp]:
