@@ -8,6 +8,7 @@ import {
 } from "$/public/external/realtime_ui/states/client_vars/monitor.js";
 import { useTitles } from "$/public/external/realtime_ui/states/client_vars/titles.js";
 import { useNow } from "./ago.js";
+import { isolated } from "./isolated.js";
 import { HourChart, Sparkline } from "./charts.jsx";
 
 const TYPES = ["project", "session", "organization", "user", "system"];
@@ -106,16 +107,16 @@ function Line({ row, title, here, routes, admin, onPerson }) {
     <div className="rt-line" role="row" data-state={row.state} data-connection={row.connection} data-channel={row.channel}>
       <span role="cell" className="rt-state-cell" data-state={row.state}>{row.state}</span>
       <span role="cell" className="rt-who">
-        <button type="button" className="rt-link" title={`Only ${row.name}`} onClick={() => onPerson(row.name)}>
+        <button type="button" className="rt-link" title={`Only ${isolated(row.name)}`} onClick={() => onPerson(row.name)}>
           <bdi>{row.name || "unknown"}</bdi>
         </button>
-        <small title={[row.device, row.transport, row.address].filter(Boolean).join(" · ")}>
+        <small title={[row.device, row.transport, row.address].filter(Boolean).map(isolated).join(" · ")}>
           {deviceOf(row)} · {row.transport === "sse" ? "stream" : "socket"}
         </small>
       </span>
       <span role="cell" className="rt-where">
         <span className="rt-kind" data-kind={kind}>{kind}</span>{" "}
-        {route ? <Link to={route.replace("{id}", encodeURIComponent(id))} title={id}><bdi>{title ?? id}</bdi></Link> : <bdi>{title ?? id}</bdi>}
+        {route ? <Link to={route.replace("{id}", encodeURIComponent(id))} title={isolated(id)}><bdi>{title ?? id}</bdi></Link> : <bdi>{title ?? id}</bdi>}
       </span>
       <span role="cell" className="rt-number" data-name="last beat">
         {row.closed ? `ended ${span(here - row.closed)} ago` : row.beat ? `${span(here - row.beat)} ago` : "none yet"}
@@ -130,7 +131,7 @@ function Line({ row, title, here, routes, admin, onPerson }) {
       </span>
       <span role="cell" className="rt-line-action">
         {admin && !row.closed && (
-          <button type="button" className="rt-quiet" aria-label={`Close ${row.name}'s connection`} onClick={close}>
+          <button type="button" className="rt-quiet" aria-label={`Close ${isolated(row.name)}'s connection`} onClick={close}>
             Close
           </button>
         )}

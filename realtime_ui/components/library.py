@@ -8,6 +8,7 @@ STYLES = rx.asset("realtime.css", shared=True)
 MONITOR_STYLES = rx.asset("monitor.css", shared=True)
 CHARTS = rx.asset("charts.jsx", shared=True)
 AGO = rx.asset("ago.js", shared=True)
+ISOLATED = rx.asset("isolated.js", shared=True)
 CLAMPED = rx.asset("clamped.jsx", shared=True)
 HELD_PLACE = rx.asset("held_place.jsx", shared=True)
 SUBSCRIPTION = rx.asset("subscription.jsx", shared=True).importable_path

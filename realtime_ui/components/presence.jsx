@@ -1,6 +1,7 @@
 /** Who is here: a stack of avatars, and a line that says who is typing. */
 import "./realtime.css";
 import { ago, useNow } from "./ago.js";
+import { isolated } from "./isolated.js";
 import { useLingering } from "$/public/external/realtime_ui/states/client_vars/feed_client.js";
 import { useEntered, useTypingIn } from "$/public/external/realtime_ui/states/client_vars/presence.js";
 
@@ -36,7 +37,7 @@ export const byLiveliness = (a, b) =>
   LIVELINESS.indexOf(a.state) - LIVELINESS.indexOf(b.state) || a.since - b.since || a.name.localeCompare(b.name);
 
 const wordsOn = (member, me, now) => {
-  const name = member.person === me ? `${member.name} (you)` : member.name;
+  const name = member.person === me ? `${isolated(member.name)} (you)` : isolated(member.name);
   return member.left_at ? `${name}, left ${ago(member.left_at, now)}` : `${name}, ${member.state}, ${tabsOf(member.tabs)}`;
 };
 
@@ -47,7 +48,7 @@ export function AvatarStack({ channel, hydrated, said, state, max }) {
   const present = [...members].sort(byLiveliness);
   const shown = [...present.slice(0, max), ...left.slice(-Math.max(0, max - present.length))].slice(0, max);
   const more = count - Math.min(present.length, max);
-  const unseen = present.slice(max).map(({ name }) => name);
+  const unseen = present.slice(max).map(({ name }) => isolated(name));
   return (
     <ul className="rt-stack-avatars" aria-label={`${count} ${count === 1 ? "person" : "people"} here`}>
       {shown.map((member) => (

@@ -3,6 +3,7 @@ import "./realtime.css";
 import { useState } from "react";
 import { Link } from "react-router";
 import { ago, useNow } from "./ago.js";
+import { isolated } from "./isolated.js";
 import { Avatar, byLiveliness, tabsOf } from "./presence.jsx";
 import { useRoster } from "$/public/external/realtime_ui/states/client_vars/presence.js";
 import { useTitles } from "$/public/external/realtime_ui/states/client_vars/titles.js";
@@ -50,7 +51,7 @@ function Row({ member, metas, since, me, now, children }) {
       </span>
       <span className="rt-member-state">{state}</span>
       {children}
-      <span className="rt-member-with" title={unique(metas.map(({ browser }) => browser)).join(", ")}>{devices}</span>
+      <span className="rt-member-with" title={unique(metas.map(({ browser }) => isolated(browser))).join(", ")}>{devices}</span>
       <span className="rt-count rt-member-tabs">{member.left_at ? "" : tabsOf(metas.length < member.metas.length ? metas.length : member.tabs)}</span>
       <time
         className="rt-ago"
