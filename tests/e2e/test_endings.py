@@ -244,6 +244,29 @@ async def test_a_server_that_stops_says_so(app: App, open_page: Open) -> None:
     await page.close()
 
 
+async def test_a_page_too_many_says_so_and_comes_in_when_another_is_closed(
+    own_port: int, database_url: str, open_page: Open
+) -> None:
+    """By itself, after half a minute or so."""
+    with App.start(database_url, port=own_port, SOCKETS_PER_PERSON="1") as own:
+        first, project = await on_a_project(own, open_page)
+        second = await open_page("", MAX, url="about:blank", of=own)
+        page = second.page
+        await page.clock.install()
+        await page.goto(f"{own.url}/projects/{project}")
+        await expect(banner(page, "You have 1 pages open, and no more may be.")).to_be_visible()
+        await expect(page.locator(".rt-dot")).not_to_have_text("Live")
+        await first.page.close()
+        after_ms = Ending.TOO_MANY_CONNECTIONS.value.after_ms
+        await page.clock.fast_forward(2 * after_ms)
+        await attached(page)
+        await expect(page.locator(".rt-dot")).to_have_text("Live")
+        await post(own, events(project, 1))
+        await expect(page.locator("[data-seq='1']")).to_be_visible()
+        second.troubles.clear()
+        await page.close()
+
+
 async def test_live_is_said_only_while_something_comes(app: App, open_page: Open) -> None:
     """A worker that stands still keeps its sockets open."""
     watched, _ = await on_a_project(app, open_page)

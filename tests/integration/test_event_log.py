@@ -219,6 +219,20 @@ def runs(stored: Sequence[Stored], *pairs: tuple[int, int]) -> list[Published]:
     ]
 
 
+async def test_a_page_ends_at_its_bound_in_bytes_and_the_next_goes_on(log: EventLog) -> None:
+    """It is cut in the database, in both directions, and keeps at least one row."""
+    await log.append([entry(text="x" * (1_000 - len('{"text": ""}'))) for _ in range(5)])
+
+    async def page(max_bytes: int, **where: int) -> list[int]:
+        return [each.seq for each in await log.read(TENANT, PROJECT, limit=100, max_bytes=max_bytes, **where)]
+
+    assert [await page(bound) for bound in (5_000, 3_000, 2_999)] == [[1, 2, 3, 4, 5], [1, 2, 3], [1, 2]]
+    assert await page(3_000, after=3) == [4, 5]
+    assert [await page(3_000, before=6), await page(2_999, before=6)] == [[3, 4, 5], [4, 5]]
+    assert await page(3_000, before=3) == [1, 2]
+    assert [await page(1), await page(1, after=1), await page(1, before=6)] == [[1], [2], [5]]
+
+
 async def test_several_workers_mark_what_each_published(log: EventLog) -> None:
     """Runs that interleave meet; what lies between them was published by nobody."""
     key = (TENANT, PROJECT)

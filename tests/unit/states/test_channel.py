@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import reflex as rx
 from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.errors import InvalidEvent
 from realtime_ui.core.messages import Ephemeral, Head, Message
+from realtime_ui.core.payloads import Unreadable
 from realtime_ui.core.position import Follow, Position
 from realtime_ui.hub.subscribe import Page, Start
 from realtime_ui.hub.watched import Frame
@@ -29,6 +31,7 @@ class Watching(ChannelState, rx.State):
 
     async def _on_messages(self, batch: list[Message]) -> None:
         heard.append([message.seq for message in batch])
+        unreadable.update({message.seq: message.unreadable for message in batch if message.unreadable})
 
 
 class Passing(ChannelState, rx.State):
@@ -46,6 +49,7 @@ class Silent(ChannelState, rx.State):
 
 
 heard: list[list[int]] = []
+unreadable: dict[int, Unreadable] = {}
 
 
 def messages(*seqs: int, epoch: str = "e") -> list[Message]:
@@ -145,6 +149,21 @@ async def test_a_state_hears_pages_and_frames_once_and_in_order(sinks: StateSink
     sink.catch_up(page(4, 5))
     sink(frame(8))
     await heard_are(1, 2, 3, 4, 5, 6, 7, 8)
+
+
+async def test_a_state_hears_an_unreadable_row_in_its_place(sinks: StateSinks) -> None:
+    """In a page and in a frame; marked as such, and the rows around it come as ever."""
+    unreadable.clear()
+    sink = await sinks("tab", Watching.get_full_name(), CHANNEL)
+    assert sink is not None
+    hidden = Unreadable(70_000, "depth")
+    first, second = page(1, 2, 3), frame(4, 5, 6)
+    first.rows[1] = replace(first.rows[1], unreadable=hidden)
+    rows = second.messages
+    sink.catch_up(first)
+    sink(replace(second, messages=(rows[0], replace(rows[1], unreadable=hidden), rows[2])))
+    await heard_are(1, 2, 3, 4, 5, 6)
+    assert unreadable == {2: hidden, 5: hidden}
 
 
 async def test_a_state_hears_a_restored_log_from_where_its_tab_begins_again(sinks: StateSinks) -> None:
