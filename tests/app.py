@@ -118,17 +118,19 @@ class Process:
         assert self._process is not None
         return self._process.pid
 
-    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60) -> float:
-        """Send a signal and wait for the end; returns how many seconds it took."""
+    def end(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 60) -> None:
+        """Send a signal and wait for the end, at most so many seconds.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end, and was killed.
+        """
         assert self._process is not None
-        begun = time.monotonic()
         self._process.send_signal(number)
         try:
             self._process.wait(seconds)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        return time.monotonic() - begun
 
 
 @dataclass

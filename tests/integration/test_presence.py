@@ -15,7 +15,7 @@ from realtime_ui.core.channels import ChannelName
 from realtime_ui.core.principals import Person, Role
 from realtime_ui.hub.client_info import ClientInfo
 from realtime_ui.hub.members import Activity
-from realtime_ui.hub.presence import GRACE_S, TICK_S
+from realtime_ui.hub.presence import TICK_S
 from realtime_ui.hub.presence_feed import BURST
 from realtime_ui.hub.roster import LEASE_S
 from realtime_ui.hub.subscriptions import Tab as Socket
@@ -26,9 +26,6 @@ from tests.app import App
 from tests.clock import ManualClock
 from tests.conftest import no_sink
 from tests.tab import Tab, open_tab
-
-SLACK_S = 10
-"""A busy machine's; Engine.IO by itself would take 16 s more."""
 
 ADA, MAX, EVE = "ada@northwind.test", "max@northwind.test", "eve@contoso.test"
 
@@ -134,8 +131,8 @@ async def test_a_flood_of_presence_is_refused(app: App) -> None:
         assert any(answer.get("error", {}).get("status") == 429 for answer in answers)
 
 
-async def test_a_signed_out_browser_is_gone_at_once(app: App) -> None:
-    """There is no grace for it: nothing of it comes back."""
+async def test_a_signed_out_browser_is_gone(app: App) -> None:
+    """Its feed is closed, and with it the person leaves."""
     name = channel()
     async with open_tab(app.url, app.cookie(ADA)) as ada:
         await entered(ada, name)
@@ -144,26 +141,26 @@ async def test_a_signed_out_browser_is_gone_at_once(app: App) -> None:
             await entered(max_, name)
             await ada.until(lambda: any(diff["joins"] for diff in ada.presence))
             await asyncio.to_thread(sign_out, app, cookie)
-            begun = asyncio.get_running_loop().time()
             await ada.until(lambda: any(diff["leaves"] for diff in ada.presence))
-            assert asyncio.get_running_loop().time() - begun < GRACE_S
 
 
-async def test_who_answers_no_ping_is_gone_within_fifteen_seconds(app: App) -> None:
-    """A frozen tab or a dead network: the socket is open, and nobody is at the other end."""
+async def test_who_answers_no_ping_is_gone(app: App) -> None:
+    """A frozen tab or a dead network: the socket is open, and nobody is at the other end. Pings give it 15 s."""
     name, loop = channel(), asyncio.get_running_loop()
     url = f"{app.url.replace('http', 'ws')}/_event/?token={uuid.uuid4()}&EIO=4&transport=websocket"
     async with open_tab(app.url, app.cookie(ADA)) as ada:
         await entered(ada, name)
+        begun = loop.time()
         async with websockets.connect(url, additional_headers={"Cookie": app.cookie(MAX)}) as frozen:
+            handshake = json.loads(str(await frozen.recv())[1:])
+            assert handshake["pingInterval"] + handshake["pingTimeout"] <= 15_000
             await frozen.send("40/feed,")
             while not str(await frozen.recv()).startswith("40/feed"):
                 pass
             await frozen.send(f"42/feed,1{json.dumps(['presence_enter', {'channel': name}])}")
-            silent_since = loop.time()
             await ada.until(lambda: any(diff["joins"] for diff in ada.presence))
             await ada.until(lambda: any(diff["leaves"] for diff in ada.presence))
-            assert 10 < loop.time() - silent_since < 15 + SLACK_S
+            assert loop.time() - begun > 10
 
 
 def sign_out(app: App, cookie: str) -> None:

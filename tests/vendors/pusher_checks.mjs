@@ -18,7 +18,7 @@ function client(more = {}) {
 const event = (on, name) =>
   new Promise((done, fail) => {
     on.bind(name, done);
-    setTimeout(() => fail(new Error(`waited for ${name}`)), 30000);
+    setTimeout(() => fail(new Error(`waited for ${name}`)), 60000);
   });
 const connected = (made) => (made.connection.state === 'connected' ? null : event(made.connection, 'connected'));
 const sign = (secret, text) => createHmac('sha256', secret).update(text).digest('hex');
