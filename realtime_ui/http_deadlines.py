@@ -110,6 +110,9 @@ class TimelyHttp(HttpToolsProtocol):
         )
         self._wait_for(None)
         self._refused = True
+        if cycle is not None and not cycle.response_complete:  # nothing that the app sends for it goes out any more
+            cycle.disconnected = True
+            cycle.message_event.set()
         self.transport.write(head.encode() + body)
         self.transport.write_eof()
         self.transport.resume_reading()

@@ -25,9 +25,11 @@ class Quick(TimelyHttp):
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body, but for /early; /slow answers late."""
+    """Reads the body, but for /early and /late; /slow and /late answer late."""
     assert scope["type"] == "http"
-    while scope["path"] != "/early":
+    if scope["path"] == "/late":
+        await asyncio.sleep(1.5)  # by then the request is refused
+    while scope["path"] not in ("/early", "/late"):
         message = await receive()
         if message["type"] == "http.disconnect" or not message.get("more_body"):
             break
@@ -35,6 +37,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(2.5)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
+    if scope["path"] == "/late":
+        LATE_ANSWERS.append(scope["path"])
+
+
+LATE_ANSWERS: list[str] = []
+"""What /late has sent without an error."""
 
 
 @pytest.fixture
@@ -112,6 +120,18 @@ async def test_a_body_that_drips_after_its_answer_is_closed(port: int) -> None:
     answer = await answer_to(port, *parts, pause_s=0.05)
     assert answer.count("HTTP/1.1") == 1
     assert answer.startswith("HTTP/1.1 200 ")
+
+
+async def test_an_app_may_go_on_answering_a_refused_request(port: int) -> None:
+    """What it sends is dropped without an error, also while the connection is still open."""
+    LATE_ANSWERS.clear()
+    async with asyncio.timeout(DEADLINE_S), connection(port) as (reader, writer):
+        writer.write(b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        answer = (await reader.read()).decode()
+        assert answer.count("HTTP/1.1") == 1
+        assert answer.startswith("HTTP/1.1 408 ")
+        while not LATE_ANSWERS:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_connection_that_says_nothing_is_closed(port: int) -> None:
