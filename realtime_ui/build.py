@@ -73,16 +73,16 @@ def reflex_config(app_name: str, **overrides: Any) -> rx.Config:
 
     Args:
         app_name: the package whose module of the same name holds `app`.
-        overrides: any other field of `rx.Config`; `plugins` are taken beside `MissingModules`.
+        overrides: any other field of `rx.Config`.
     """
-    plugins = [*overrides.pop("plugins", [rx.plugins.RadixThemesPlugin(theme=THEME)]), MissingModules()]
     chosen = {
         "telemetry_enabled": False,
         "show_built_with_reflex": False,
+        "plugins": [rx.plugins.RadixThemesPlugin(theme=THEME)],
         "disable_plugins": [rx.plugins.SitemapPlugin],
     }
-    fields = {**_config_fields(_in_production()), **chosen, **overrides}
-    return rx.Config(app_name=app_name, plugins=plugins, **fields)
+    fields = {**_config_fields(in_production()), **chosen, **overrides}
+    return rx.Config(app_name=app_name, **fields)
 
 
 def config_environment(*, production: bool) -> dict[str, str]:
@@ -121,7 +121,8 @@ def _as_variable(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
 
 
-def _in_production() -> bool:
+def in_production() -> bool:
+    """Whether Reflex serves a build, and not `reflex run` in development."""
     return bool(environment.REFLEX_ENV_MODE.get() == constants.Env.PROD)
 
 

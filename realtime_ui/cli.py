@@ -15,6 +15,7 @@ from realtime_ui.cli_accounts import ACCOUNT_COMMANDS
 from realtime_ui.cli_tools import database_address, errors_reported, fail, settings, with_database
 from realtime_ui.client import EventClient
 from realtime_ui.core.clock import SystemClock
+from realtime_ui.extras import MissingExtra
 from realtime_ui.persistence.event_log import EventLog
 from realtime_ui.persistence.migrate import upgrade
 
@@ -43,7 +44,7 @@ def serve(
 
     try:
         asyncio.run(Parent(settings(), Path.cwd(), development=dev).run())
-    except CannotStart as error:
+    except (CannotStart, MissingExtra) as error:
         fail(str(error))
 
 

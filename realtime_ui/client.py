@@ -188,8 +188,8 @@ class EventStream:
 
         Raises:
             EmitError: the server refuses, such as after the key was revoked, or ends the stream for good.
-            NotOurAnswer: something else has answered in its place for `patience_s` seconds. A proxy that says by 429,
-                502, 503 or 504 that the server is away counts as that only before the first connection.
+            NotOurAnswer: something else has answered in its place for `patience_s` seconds. A proxy that says by 408,
+                429, 502, 503 or 504 that the server is away counts as that only before the first connection.
             httpx.TransportError: the server could not be reached for `patience_s` seconds at the first time.
         """
         loop = asyncio.get_running_loop()

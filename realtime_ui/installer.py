@@ -9,14 +9,13 @@ from pathlib import Path
 import reflex as rx
 from reflex_base import constants
 from reflex_base.config import get_config
-from reflex_base.environment import environment
 from starlette.types import ASGIApp
 
 from realtime_ui.api.app import beside
 from realtime_ui.api.guard import Guard
 from realtime_ui.api.site import Site
 from realtime_ui.api.sockets import SocketDoor, SocketLimits
-from realtime_ui.build import MissingModules
+from realtime_ui.build import MissingModules, in_production
 from realtime_ui.components.views import connection_banner, missing_assets_script
 from realtime_ui.core.logs import configure_logging, log_loop_errors
 from realtime_ui.events.routes import Route, Routes
@@ -73,13 +72,13 @@ def install(app: rx.App, *, routes: Sequence[Route] = ()) -> rx.App:
     app.register_lifespan_task(lifespan)
     app.api_transformer = [beside, _with_former_assets, _door, _guard]
     app.head_components.append(missing_assets_script())
-    _with_plugin(get_config())
+    _add_plugin(get_config())
     app.extra_app_wraps = {**app.extra_app_wraps, (5, "Overlay"): lambda stateful: rx.fragment(connection_banner())}
     return app
 
 
-def _with_plugin(config: rx.Config) -> None:
-    """Add the plugin of the build to a configuration that was not made by `reflex_config`."""
+def _add_plugin(config: rx.Config) -> None:
+    """Have built pages ask our script what to do about a missing module; once, however often the app is loaded."""
     if not any(isinstance(plugin, MissingModules) for plugin in config.plugins):
         config.plugins.append(MissingModules())
 
@@ -97,7 +96,7 @@ def _trace_where_asked() -> None:
 
 
 def _with_former_assets(inner: ASGIApp) -> ASGIApp:
-    if environment.REFLEX_ENV_MODE.get() != constants.Env.PROD:
+    if not in_production():
         return inner
     return FormerAssets(inner, BUILT / "assets", load_settings().former_assets_dir)
 
@@ -114,6 +113,6 @@ def _guard(inner: ASGIApp) -> ASGIApp:
         inner,
         site=Site((settings.url, *settings.allowed_origins), settings.allowed_hosts),
         max_body_bytes=settings.max_body_bytes,
-        pages=BUILT if environment.REFLEX_ENV_MODE.get() == constants.Env.PROD else None,
+        pages=BUILT if in_production() else None,
         secure=settings.secure_cookies,
     )

@@ -21,7 +21,7 @@ import httpx
 from realtime_ui import ports
 from realtime_ui.core.errors import DatabaseUnavailable, ProviderRefused, RealtimeError
 from realtime_ui.core.metrics import SHARED_FOLDER, forget_gauges
-from realtime_ui.extras import MissingExtra, needs
+from realtime_ui.extras import needs
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.migrate import upgrade
 from realtime_ui.persistence.people import PeopleRepository
@@ -63,6 +63,7 @@ class Parent:
 
         Raises:
             CannotStart: a setting is wrong, the port is taken, or the worker never came up.
+            MissingExtra: a setting needs a package that is not installed.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,7 +125,7 @@ class Parent:
         """The one to try; end the start where one of its settings is missing or wrong."""
         try:
             return create_realtime_client(self._settings.realtime_provider, self._settings)
-        except (ValueError, MissingExtra) as error:
+        except ValueError as error:
             raise CannotStart(str(error)) from error
 
     async def _take_port(self, owned: ExitStack) -> None:
@@ -156,13 +157,10 @@ class Parent:
             await provider.disconnect()
 
     def _start_database(self, owned: ExitStack) -> str:
-        try:
-            with needs("embedded", "Without DATABASE_URL, the embedded PostgreSQL"):
-                import fasteners
+        with needs("embedded", "Without DATABASE_URL, the embedded PostgreSQL"):
+            import fasteners
 
-                from realtime_ui.embedded import EmbeddedPostgres
-        except MissingExtra as error:
-            raise CannotStart(str(error)) from error
+            from realtime_ui.embedded import EmbeddedPostgres
         folder = self._settings.data_dir / "postgres"
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = fasteners.InterProcessLock(folder.parent / "lock")

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from realtime_ui.core.principals import Role, Scope
 from realtime_ui.persistence.database import Database
+from realtime_ui.persistence.people import insert_person
 
 _TENANTS = text("""
     SELECT t.id, t.name, t.created_at,
@@ -36,9 +37,6 @@ _SESSIONS = text("""
     WHERE (:email = '' OR p.email = :email) AND s.expires_at > now()
     ORDER BY s.created_at, s.id
 """)
-_ADD_TENANT = text("INSERT INTO tenants (id, name) VALUES (:id, :name)")
-_ADD_PERSON = text("INSERT INTO people (id, email, name, password_hash) VALUES (:id, :email, :name, :hash)")
-_JOIN = text("INSERT INTO memberships (tenant_id, person_id, role) VALUES (:tenant, :person, :role)")
 _SET_ROLE = text("UPDATE memberships SET role = :role WHERE tenant_id = :tenant AND person_id = :person")
 _LEAVE = text("DELETE FROM memberships WHERE tenant_id = :tenant AND person_id = :person")
 _END_ALL_OF_TENANT = text("DELETE FROM sign_in_sessions WHERE person_id = :person AND tenant_id = :tenant")
@@ -157,14 +155,8 @@ class AccountRepository:
             password_hash: of their password.
             role: what they are in the tenant.
         """
-        person = uuid.uuid4()
         async with self._database.transaction() as connection:
-            if isinstance(tenant, str):
-                name_of_new, tenant = tenant, uuid.uuid4()
-                await connection.execute(_ADD_TENANT, {"id": tenant, "name": name_of_new})
-            await connection.execute(_ADD_PERSON, {"id": person, "email": email, "name": name, "hash": password_hash})
-            await connection.execute(_JOIN, {"tenant": tenant, "person": person, "role": role.value})
-        return person
+            return await insert_person(connection, tenant, email, name, password_hash, role)
 
     async def set_role(self, person: PersonEntry, role: Role) -> None:
         """Change what somebody is in a tenant."""

@@ -5,7 +5,6 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +21,7 @@ from realtime_ui.core.errors import (
 )
 from realtime_ui.core.messages import Event, Message
 from realtime_ui.persistence.database import is_refusal, sql_state, violated
+from realtime_ui.persistence.times import to_ms
 
 logger = logging.getLogger(__name__)
 
@@ -121,11 +121,6 @@ def unavailable(error: Exception) -> DatabaseUnavailable:
     )
     away.__cause__ = error
     return away
-
-
-def to_ms(time: datetime) -> int:
-    """A time as ms since the Unix epoch."""
-    return round(time.timestamp() * 1000)
 
 
 def _stored(entry: Entry, row: Any) -> Stored:

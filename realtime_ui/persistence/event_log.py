@@ -13,9 +13,10 @@ from realtime_ui.core.emitters import UNKNOWN
 from realtime_ui.core.messages import Head, Message, row_tag
 from realtime_ui.core.payloads import MAX_STORED_BYTES, read_stored
 from realtime_ui.core.position import Position
-from realtime_ui.persistence.append_requests import Entry, Stored, to_ms
+from realtime_ui.persistence.append_requests import Entry, Stored
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.group_writer import GroupWriter
+from realtime_ui.persistence.times import to_ms
 
 _HEAD = text("""
     SELECT h.epoch, h.first_seq, h.last_seq FROM realtime_channel_heads h

@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from realtime_ui.core.principals import ApiKey, Person, Role, Scope
 from realtime_ui.persistence.database import Database
@@ -51,6 +52,28 @@ class Credentials:
     password_hash: str
 
 
+async def insert_person(
+    connection: AsyncConnection, tenant: uuid.UUID | str, email: str, name: str, password_hash: str, role: Role
+) -> uuid.UUID:
+    """Insert a person who is new and their membership, in the caller's transaction; returns their id.
+
+    Args:
+        connection: in a transaction.
+        tenant: the tenant's id, or the name of a new one, which is inserted too.
+        email: the person's address.
+        name: the person's name.
+        password_hash: of their password.
+        role: what they are in the tenant.
+    """
+    person = uuid.uuid4()
+    if isinstance(tenant, str):
+        name_of_new, tenant = tenant, uuid.uuid4()
+        await connection.execute(_ADD_TENANT, {"id": tenant, "name": name_of_new})
+    await connection.execute(_ADD_PERSON, {"id": person, "email": email, "name": name, "hash": password_hash})
+    await connection.execute(_JOIN, {"tenant": tenant, "person": person, "role": role.value})
+    return person
+
+
 class PeopleRepository:
     """Reads and writes people, their sessions and keys.
 
@@ -74,12 +97,7 @@ class PeopleRepository:
             await connection.execute(text("LOCK TABLE people IN EXCLUSIVE MODE"))
             if (await connection.execute(text("SELECT EXISTS (SELECT 1 FROM people)"))).scalar():
                 return None
-            tenant, person = uuid.uuid4(), uuid.uuid4()
-            await connection.execute(_ADD_TENANT, {"id": tenant, "name": tenant_name})
-            values = {"id": person, "email": email, "name": name, "hash": password_hash}
-            await connection.execute(_ADD_PERSON, values)
-            await connection.execute(_JOIN, {"tenant": tenant, "person": person, "role": Role.ADMIN.value})
-        return person
+            return await insert_person(connection, tenant_name, email, name, password_hash, Role.ADMIN)
 
     async def credentials(self, email: str) -> Credentials | None:
         """What to check a password against, with the person's oldest tenant."""

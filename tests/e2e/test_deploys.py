@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.app import ROOT, App, Process, app_root, copy_of_the_app, free_port, sign_in, until_it_answers
 from tests.e2e.conftest import Open, Watched
@@ -96,6 +96,14 @@ async def signed_in(watched: Watched, url: str) -> None:
     await watched.context.add_cookies([{"name": name, "value": value, "url": url, "httpOnly": True}])
 
 
+async def before_a_click(open_page: Open, project: str) -> tuple[Watched, Page, Locator]:
+    """The start page, and on it the link to a project whose script the page has not loaded yet."""
+    watched = await open_page("/", MAX)
+    link = watched.page.locator(f'a[href="/projects/{project}"]')
+    await expect(link).to_be_visible()
+    return watched, watched.page, link
+
+
 async def gone(route: Route) -> None:
     """Answer as a server that has not the file."""
     await route.fulfill(status=404, content_type="text/html", body="not here")
@@ -105,10 +113,7 @@ async def test_where_a_script_is_gone_the_clicked_address_is_loaded_once(
     project: str, app: App, open_page: Open
 ) -> None:
     """Then the page says that there is a new version; its button leads there once the script can be had."""
-    watched = await open_page("/", MAX)
-    page = watched.page
-    link = page.locator(f'a[href="/projects/{project}"]')
-    await expect(link).to_be_visible()
+    watched, page, link = await before_a_click(open_page, project)
     documents = documents_of(page)
     missing = 0
 
@@ -178,10 +183,7 @@ async def test_a_page_stays_where_the_server_of_its_next_script_does_not_answer(
     project: str, app: App, open_page: Open
 ) -> None:
     """The browser's own error page would take its place."""
-    watched = await open_page("/", MAX)
-    page = watched.page
-    link = page.locator(f'a[href="/projects/{project}"]')
-    await expect(link).to_be_visible()
+    watched, page, link = await before_a_click(open_page, project)
     await watched.context.set_offline(True)
     await link.click()
     await expect(page.locator(NOTICE)).to_contain_text("the server does not answer")
@@ -197,10 +199,7 @@ async def test_where_a_networks_sign_in_page_answers_for_a_script_it_is_shown(
     project: str, app: App, open_page: Open
 ) -> None:
     """Its redirect leads to another site, which no script of the page may read, but which a load of the page shows."""
-    watched = await open_page("/", MAX)
-    page = watched.page
-    link = page.locator(f'a[href="/projects/{project}"]')
-    await expect(link).to_be_visible()
+    watched, page, link = await before_a_click(open_page, project)
     sign_in = "http://login.localhost:9/start"
 
     async def redirected(route: Route) -> None:
@@ -222,10 +221,7 @@ async def test_a_click_is_answered_where_the_server_of_its_script_never_does(
     project: str, app: App, open_page: Open
 ) -> None:
     """The page asks for so long and then says so; a later click asks again."""
-    watched = await open_page("/", MAX)
-    page = watched.page
-    link = page.locator(f'a[href="/projects/{project}"]')
-    await expect(link).to_be_visible()
+    watched, page, link = await before_a_click(open_page, project)
 
     over = asyncio.Event()
 

@@ -21,9 +21,10 @@ from realtime_ui.core.clock import SystemClock
 from realtime_ui.core.errors import ChannelFull, Conflict, DatabaseUnavailable, InvalidEvent
 from realtime_ui.core.messages import Event, row_tag
 from realtime_ui.core.position import Position
-from realtime_ui.persistence.append_requests import Entry, Stored, to_ms
+from realtime_ui.persistence.append_requests import Entry, Stored
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog, Published
+from realtime_ui.persistence.times import to_ms
 from tests.ageing import go_back
 from tests.app import ROOT
 
@@ -130,6 +131,7 @@ from realtime_ui.core.messages import Event, row_tag
 from realtime_ui.core.position import Position
 from realtime_ui.persistence.database import Database
 from realtime_ui.persistence.event_log import EventLog, Published
+from realtime_ui.persistence.times import to_ms
 from realtime_ui.persistence.append_requests import Entry
 
 async def main(url, seed):
